@@ -1,0 +1,43 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] =
+  Context.environment["TIDEWATCH_WARNINGS"] == "errors" ? [.treatAllWarnings(as: .error)] : []
+
+let package = Package(
+  name: "tidewatch",
+  dependencies: [
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2")
+  ],
+  targets: [
+    // C shims over system libraries.
+    .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(name: "CXXHash"),
+    .target(name: "CSimdJSON", linkerSettings: [.linkedLibrary("simdjson")]),
+
+    // The pure part, each target importing only those above it.
+    .target(name: "Events", dependencies: ["CSimdJSON", "CXXHash", "CCrypto"], swiftSettings: settings),
+    .target(name: "Customers", dependencies: ["Events", "CXXHash"], swiftSettings: settings),
+    .target(name: "Models", dependencies: ["Events", "Customers"], swiftSettings: settings),
+    .target(
+      name: "Rules", dependencies: ["Events", "Customers", "Models", .product(name: "Yams", package: "Yams")],
+      swiftSettings: settings),
+    .target(name: "Engine", dependencies: ["Events", "Customers", "Models", "Rules", "CXXHash"], swiftSettings: settings),
+
+    // The part that touches disk and network.
+    .target(name: "Checkpoint", dependencies: ["CXXHash"], swiftSettings: settings),
+    .target(name: "Kafka", dependencies: ["CRdKafka"], swiftSettings: settings),
+
+    .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: settings),
+    .testTarget(name: "CustomersTests", dependencies: ["Customers"], swiftSettings: settings),
+    .testTarget(name: "ModelsTests", dependencies: ["Models"], swiftSettings: settings),
+    .testTarget(name: "RulesTests", dependencies: ["Rules"], swiftSettings: settings),
+    .testTarget(name: "EngineTests", dependencies: ["Engine"], swiftSettings: settings),
+    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint"], swiftSettings: settings),
+    .testTarget(name: "KafkaTests", dependencies: ["Kafka"], swiftSettings: settings),
+  ],
+  swiftLanguageModes: [.v6],
+  cxxLanguageStandard: .cxx17
+)
