@@ -59,7 +59,7 @@ public enum EventType: UInt8, CaseIterable, Sendable {
 }
 
 /// Borrowed bytes: valid only while the arena that holds them is. Never stored beyond a batch.
-public struct ByteSlice: @unchecked Sendable {
+public struct ByteSlice {
   public let base: UnsafePointer<UInt8>?
   public let count: Int
 
