@@ -20,6 +20,6 @@ public enum ApplyResult: Sendable, Equatable {
   case late
   /// An event id this customer has shown before: no effect.
   case duplicate
-  /// Not applied: the caller writes a dead letter with the original bytes.
-  case rejected(RejectReason)
+  /// Not applied, older than the lateness horizon: the caller writes a dead letter (`too_late`) with the original bytes.
+  case tooLate
 }
