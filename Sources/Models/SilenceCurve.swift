@@ -25,12 +25,6 @@ public struct SilenceCurve: Sendable, Hashable {
   /// `ln c`: log odds of having left for good right after the last purchase; minus infinity when that is impossible.
   public let logDeadOdds: Double
 
-  init(shape: Double, scale: Double, logDeadOdds: Double) {
-    self.shape = shape
-    self.scale = scale
-    self.logDeadOdds = logDeadOdds
-  }
-
   /// P(alive) after `silence` days (>= 0) without a purchase. Never rises.
   public func pAlive(silence: Double) -> Double {
     1 / (1 + exp(logDeadOdds + shape * log1p(silence / scale)))

@@ -69,10 +69,11 @@ private func expect(_ curve: SilenceCurve, _ row: Row) {
   @Test("every row of reference_vectors.json", .enabled(if: testData != nil, "TIDEWATCH_TEST_DATA holds no data"))
   func vectors() throws {
     struct Values: Decodable {
-      var p_alive, p_nobuy_13: Double
+      var alive, silent13: Double
       var dead60, dead55, silent60, silent55: Double?
       enum CodingKeys: String, CodingKey {
-        case p_alive, p_nobuy_13
+        case alive = "p_alive"
+        case silent13 = "p_nobuy_13"
         case dead60 = "T_star_dead_0.6"
         case dead55 = "T_star_dead_0.55"
         case silent60 = "T_star_nobuy13_0.6"
@@ -81,8 +82,13 @@ private func expect(_ curve: SilenceCurve, _ row: Row) {
     }
     struct Vector: Decodable {
       var x: Int
-      var t_x, T: Double
+      var recency, age: Double
       var mbgnbd, bgnbd: Values
+      enum CodingKeys: String, CodingKey {
+        case x, mbgnbd, bgnbd
+        case recency = "t_x"
+        case age = "T"
+      }
     }
     struct File: Decodable { var rows: [Vector] }
     let url = try #require(testData).appendingPathComponent("reference_vectors.json")
@@ -90,20 +96,20 @@ private func expect(_ curve: SilenceCurve, _ row: Row) {
     #expect(file.rows.count == 8)
     for vector in file.rows {
       let curves = [
-        (try mbg.get().curve(repeats: vector.x, recency: vector.t_x * 7), vector.mbgnbd),
-        (try bg.get().curve(repeats: vector.x, recency: vector.t_x * 7), vector.bgnbd),
+        (try mbg.get().curve(repeats: vector.x, recency: vector.recency * 7), vector.mbgnbd),
+        (try bg.get().curve(repeats: vector.x, recency: vector.recency * 7), vector.bgnbd),
       ]
       for (curve, values) in curves {
         expect(
           curve,
           Row(
-            x: vector.x, recency: vector.t_x, age: vector.T, alive: values.p_alive, silent13: values.p_nobuy_13,
+            x: vector.x, recency: vector.recency, age: vector.age, alive: values.alive, silent13: values.silent13,
             dead60: values.dead60 ?? .infinity, silent60: values.silent60 ?? .nan))
         if let dead55 = values.dead55 {
-          #expect(isClose(vector.t_x + curve.silence(untilDead: 0.55) / 7, dead55, relative: 1e-10))
+          #expect(isClose(vector.recency + curve.silence(untilDead: 0.55) / 7, dead55, relative: 1e-10))
         }
         let silent55 = try #require(values.silent55)
-        let found = vector.t_x + curve.silence(untilChurn: 0.55, horizon: 91) / 7
+        let found = vector.recency + curve.silence(untilChurn: 0.55, horizon: 91) / 7
         #expect(isClose(found, silent55, relative: 5e-9))
       }
     }

@@ -3,7 +3,8 @@
 import Foundation
 import Models
 
-/// The folder with reference vectors and CDNOW, or nil: `TIDEWATCH_TEST_DATA`, else `../shared/data` beside the package.
+/// The folder with reference vectors and CDNOW, or nil: `TIDEWATCH_TEST_DATA`, else `../shared/data` beside the
+/// package.
 let testData: URL? = {
   let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
