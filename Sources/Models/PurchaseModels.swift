@@ -6,11 +6,11 @@ import Glibc
 /// What the purchase models need to know of a customer: O(1), exact under insertion of orders.
 public struct PurchaseHistory: Hashable, Sendable {
   /// The first purchase.
-  public var first: Instant
+  public let first: Instant
   /// The last purchase; one before `first` counts as `first`.
-  public var last: Instant
+  public let last: Instant
   /// x: days with a purchase after the first one; a negative number counts as 0.
-  public var repeats: Int
+  public let repeats: Int
 
   public init(first: Instant, last: Instant, repeats: Int) {
     self.first = first
