@@ -7,7 +7,9 @@ let settings: [SwiftSetting] =
 let package = Package(
   name: "tidewatch",
   dependencies: [
-    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2")
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
   ],
   targets: [
     // C shims over system libraries.
@@ -26,6 +28,11 @@ let package = Package(
       swiftSettings: settings),
     .target(name: "Engine", dependencies: ["Events", "Customers", "Models", "Rules", "CXXHash"], swiftSettings: settings),
 
+    // What an operator writes: one annotated YAML file, checked whole before anything starts.
+    .target(
+      name: "Configuration", dependencies: ["Events", "Models", .product(name: "Yams", package: "Yams")],
+      swiftSettings: settings),
+
     // The part that touches disk and network.
     .target(name: "Checkpoint", dependencies: ["CXXHash"], swiftSettings: settings),
     .target(name: "Kafka", dependencies: ["CRdKafka"], swiftSettings: settings),
@@ -37,6 +44,7 @@ let package = Package(
     .testTarget(name: "EngineTests", dependencies: ["Engine"], swiftSettings: settings),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint"], swiftSettings: settings),
     .testTarget(name: "KafkaTests", dependencies: ["Kafka"], swiftSettings: settings),
+    .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17
