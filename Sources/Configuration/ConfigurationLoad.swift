@@ -17,7 +17,8 @@ extension Configuration {
     } catch {
       throw ConfigurationError([
         ConfigurationIssue(
-          file: file, position: nil, message: "cannot be read as UTF-8 text (\(error.localizedDescription)); check --config")
+          file: file, position: nil,
+          message: "cannot be read as UTF-8 text (\(error.localizedDescription)); check --config")
       ])
     }
     return try load(text: text, file: file, environment: environment)
@@ -206,7 +207,8 @@ extension Configuration {
         continue
       }
       if entry.key == c.reporting, rate != ExactDecimal(digits: 1, scale: 0) {
-        findings.add("the rate of the reporting currency \(entry.key) is 1 by definition; leave it out", at: entry.keyNode)
+        findings.add(
+          "the rate of the reporting currency \(entry.key) is 1 by definition; leave it out", at: entry.keyNode)
         continue
       }
       c.rates.append(Currency.Rate(code: entry.key, rate: rate))
@@ -274,7 +276,8 @@ extension Configuration {
     if let preset {
       if let extra = given.first {
         findings.add(
-          "'churn' has both a preset and its own '\(extra)': keep one of them", at: findings.positions["churn.\(extra)"])
+          "'churn' has both a preset and its own '\(extra)': keep one of them", at: findings.positions["churn.\(extra)"]
+        )
         return nil
       }
       warnings.append(preset.warning)
@@ -338,7 +341,8 @@ extension Configuration {
     let text = s.string("listen", "127.0.0.1:9464", expected: "ADDRESS:PORT on loopback, or off") {
       $0 == "off" || isHostPort(Substring($0))
     }
-    guard text != "off", let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+    guard text != "off", let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...])
+    else {
       admin.listen = nil
       return admin
     }
@@ -373,7 +377,8 @@ extension Configuration {
       let list = c.inputs.map { "\($0.topic): \($0.partitioner.rawValue)" }.joined(separator: ", ")
       let last = findings.positions["inputs[\(c.inputs.count - 1)].partitioner"] ?? findings.positions["inputs"]
       findings.add(
-        "the inputs differ in their partitioner (\(list)): a customer's records would be on different partitions", at: last)
+        "the inputs differ in their partitioner (\(list)): a customer's records would be on different partitions",
+        at: last)
     }
   }
 }

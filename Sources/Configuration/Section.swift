@@ -38,7 +38,8 @@ final class Findings {
           "'\(path)' needs the environment variable \(name), which is not set; set it, or write ${\(name):-default}",
           at: node)
       case .unterminated: add("'\(path)': '${' without '}' in '\(scalar.string)'", at: node)
-      case .badName(let name): add("'\(path)': '${\(name)}' is not a variable; write ${NAME} or ${NAME:-default}", at: node)
+      case .badName(let name):
+        add("'\(path)': '${\(name)}' is not a variable; write ${NAME} or ${NAME:-default}", at: node)
       }
       return nil
     }
@@ -97,7 +98,8 @@ final class Section {
 
   func missing(_ key: String, _ hint: String) {
     let place = node.flatMap { findings.position(of: $0) }
-    findings.add("'\(Self.join(path, key))' is missing: \(hint)", at: place ?? ConfigurationPosition(line: 1, column: 1))
+    findings.add(
+      "'\(Self.join(path, key))' is missing: \(hint)", at: place ?? ConfigurationPosition(line: 1, column: 1))
   }
 
   /// Call last: reports the keys nobody asked for.
@@ -106,7 +108,8 @@ final class Section {
       let hint = nearest(to: name, among: known).map { "; did you mean '\($0)'?" }
       let place = path.isEmpty ? "" : " in '\(path)'"
       findings.add(
-        "unknown key '\(name)'\(place)\(hint ?? "; known here: \(known.sorted().joined(separator: ", "))")", at: entry.key)
+        "unknown key '\(name)'\(place)\(hint ?? "; known here: \(known.sorted().joined(separator: ", "))")",
+        at: entry.key)
     }
   }
 
@@ -126,13 +129,17 @@ final class Section {
     return value
   }
 
-  func string(_ key: String, _ fallback: String, expected: String = "a text", _ isValid: (String) -> Bool = { !$0.isEmpty })
+  func string(
+    _ key: String, _ fallback: String, expected: String = "a text", _ isValid: (String) -> Bool = { !$0.isEmpty }
+  )
     -> String
   {
     read(key, fallback, expected: expected) { isValid($0) ? $0 : nil }
   }
 
-  func optionalString(_ key: String) -> String? { has(key) ? string(key, "", { _ in true }) : value(key).map { _ in "" } }
+  func optionalString(_ key: String) -> String? {
+    has(key) ? string(key, "", { _ in true }) : value(key).map { _ in "" }
+  }
 
   func bool(_ key: String, _ fallback: Bool) -> Bool {
     read(key, fallback, expected: "true or false") { text in
@@ -174,7 +181,8 @@ final class Section {
     let hint = nearest(to: text, among: names).map { "; did you mean '\($0)'?" } ?? ""
     let full = Self.join(path, key)
     findings.add(
-      "'\(full)' is '\(node.scalar?.string ?? "")'; it must be one of \(names.joined(separator: ", "))\(hint)", at: node)
+      "'\(full)' is '\(node.scalar?.string ?? "")'; it must be one of \(names.joined(separator: ", "))\(hint)", at: node
+    )
     return fallback
   }
 }

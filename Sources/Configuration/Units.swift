@@ -83,8 +83,8 @@ func parseBytes(_ text: String) -> Int64? {
 }
 
 func bytesText(_ bytes: Int64) -> String {
-  for (suffix, size) in [("GiB", Int64(1) << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] where bytes % size == 0 && bytes > 0
-  {
+  for (suffix, size) in [("GiB", Int64(1) << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+  where bytes % size == 0 && bytes > 0 {
     return "\(bytes / size)\(suffix)"
   }
   return "\(bytes)B"
