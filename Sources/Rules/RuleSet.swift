@@ -1,0 +1,129 @@
+// The rules of one file, compiled: what the engine holds and calls.
+
+import Customers
+import Events
+
+/// The layer a tag belongs to.
+public enum RuleLayer: String, CaseIterable, Sendable {
+  case basic, behaviour, value
+}
+
+/// A name for people, in one language.
+public struct RuleTitle: Hashable, Sendable {
+  /// As in the file, such as `en` or `zh`.
+  public let language: String
+  public let text: String
+}
+
+/// What values a tag takes.
+public enum RuleKind: Hashable, Sendable {
+  /// Set (1) or unset (0).
+  case flag
+  /// The number, from 1, of the case that applies; the names in the order of the file.
+  case cases([String])
+  /// The hash of the feature's text.
+  case text(Feature)
+}
+
+/// One tag and how it is decided.
+public struct Rule: Sendable {
+  public let name: String
+  public let layer: RuleLayer
+  /// In the order of the languages' codes.
+  public let titles: [RuleTitle]
+  /// For `.cases`, the titles of each case; empty lists where the file gives none.
+  public let caseTitles: [[RuleTitle]]
+  /// At least 1; raised by the author when the meaning changes.
+  public let revision: Int32
+  /// Computed and counted, never emitted.
+  public let shadow: Bool
+  public let kind: RuleKind
+  /// The parts of a record that it reads.
+  public let groups: FeatureGroups
+  /// What it reads, in the order written, each once: the deciding values of an output.
+  public let features: [Feature]
+  /// Whether silence alone can flip it.
+  public let isTimed: Bool
+  /// Stable hash of the meaning: differs when anything but titles, layout, comments and revision does.
+  public let fingerprint: UInt64
+
+  /// The name of a value that `evaluate` returned: a case's name, `true` of a flag; nil when unset, and for texts, whose
+  /// names the engine keeps.
+  public func valueName(_ value: UInt64) -> String? {
+    switch kind {
+    case .flag: value == 0 ? nil : "true"
+    case .cases(let names): value == 0 || value > UInt64(names.count) ? nil : names[Int(value - 1)]
+    case .text: nil
+    }
+  }
+}
+
+/// A compiled rule file. Values of tags: 0 is unset; a flag is 1; cases count from 1; a text is its hash.
+public struct RuleSet: Sendable {
+  /// In the order of the file; at most `RuleLimits.tags`.
+  public let rules: [Rule]
+  /// `revision` at the top of the file, 1 when absent.
+  public let revision: Int32
+  /// All parts of a record that any rule reads.
+  public let groups: FeatureGroups
+  /// Stable hash over the whole set: names, layers, revisions, shadows and meanings, in order.
+  public let fingerprint: UInt64
+  /// Whether any rule reads `churn.*`.
+  public let usesChurnModel: Bool
+  @usableFromInline let program: Program
+  /// By bit of `FeatureGroups`.
+  @usableFromInline let readers: [RuleSelection]
+
+  init(rules: [Rule], revision: Int32, program: Program) {
+    self.rules = rules
+    self.revision = revision
+    self.program = program
+    var groups: FeatureGroups = []
+    var readers = [RuleSelection](repeating: RuleSelection(), count: 64)
+    var canonical = "revision \(revision)\n"
+    for (index, rule) in rules.enumerated() {
+      groups.formUnion(rule.groups)
+      for bit in 0..<64 where rule.groups.rawValue & (1 << UInt64(bit)) != 0 { readers[bit].insert(index) }
+      canonical += "\(rule.name) \(rule.layer.rawValue) \(rule.revision) \(rule.shadow) \(rule.fingerprint)\n"
+    }
+    self.groups = groups
+    self.readers = readers
+    fingerprint = textHash(canonical)
+    usesChurnModel = rules.contains { rule in
+      rule.features.contains { $0 == .churnProbability || $0 == .lostProbability }
+    }
+  }
+
+  @inlinable public var count: Int { program.entries.count }
+
+  /// The value of rule `index` (0 ..< count) for a customer whose value was `current` (0 when none). `current` matters to
+  /// rules with `until` only.
+  @inlinable
+  public func evaluate<S: FeatureSource>(_ index: Int, source: S, current: UInt64) -> UInt64 {
+    let entry = program.entries[index]
+    return program.run(from: current == 0 ? entry.start : entry.startSet, source)
+  }
+
+  /// The earliest instant after `source.now` at which silence alone can flip rule `index` away from `current` (what
+  /// `evaluate` returned at `source.now`), rounded up to a second; `.distantFuture` when it never does. Never later than
+  /// the true flip. After `RuleLimits.changeCandidates` instants without a flip it answers with the last of them:
+  /// evaluate there and ask again. With `before`, an answer at or after that instant says only "not earlier".
+  @inlinable
+  public func nextChange<S: FeatureSource>(
+    _ index: Int, source: S, current: UInt64, before limit: Instant = .distantFuture
+  ) -> Instant {
+    program.nextChange(program.entries[index], source, current: current, limit: limit)
+  }
+
+  /// The rules that read any of `groups`.
+  @inlinable
+  public func affected(by groups: FeatureGroups) -> RuleSelection {
+    var result = RuleSelection()
+    var bits = groups.intersection(self.groups).rawValue
+    while bits != 0 {
+      result.formUnion(readers[bits.trailingZeroBitCount])
+      bits &= bits &- 1
+    }
+    return result
+  }
+}

@@ -1,0 +1,114 @@
+// A rule file to a compiled rule set, or all that is wrong with it.
+
+import Customers
+import Foundation
+
+extension RuleSet {
+  /// Reads and compiles the rule file at `path`. `exponent`: a major unit of the reporting currency is 10^exponent minor
+  /// ones (2 for CNY, 0 for JPY); 0...4.
+  public static func load(path: String, exponent: Int) throws(RuleFileError) -> RuleSet {
+    let problem: String
+    if let data = FileManager.default.contents(atPath: path) {
+      if let text = String(validating: data, as: UTF8.self) {
+        return try RuleSet(text: text, file: path, exponent: exponent)
+      }
+      problem = "the file is not UTF-8"
+    } else {
+      problem = "the file cannot be read; see that it exists and may be read"
+    }
+    throw RuleFileError(problems: [RuleProblem(file: path, line: 0, column: 0, text: "", message: problem)])
+  }
+
+  /// Compiles `text`; `file` is what messages call it. For `exponent` see `load`.
+  public init(text: String, file: String, exponent: Int) throws(RuleFileError) {
+    let reader = RuleFileReader(text: text, file: file)
+    var problems = reader.problems
+    if !(0...4).contains(exponent) {
+      let message = "the currency exponent \(exponent) is outside 0...4"
+      problems.append(RuleProblem(file: file, line: 0, column: 0, text: "", message: message))
+    }
+    let definitions = Dictionary(
+      reader.definitions.map { ($0.name, $0.syntax) }, uniquingKeysWith: { first, _ in first })
+    var checker = Checker(definitions: definitions, lists: reader.lists, exponent: exponent)
+    for (name, syntax) in reader.definitions {
+      checker.beginTag()
+      do throws(RuleProblem) { try checker.definition(name, syntax) } catch { problems.append(error) }
+    }
+    var builder = ProgramBuilder()
+    var rules: [Rule] = []
+    for tag in reader.tags {
+      checker.beginTag()
+      do throws(RuleProblem) {
+        rules.append(try Self.compile(tag, &checker, &builder))
+      } catch {
+        problems.append(error)
+      }
+    }
+    guard problems.isEmpty else { throw RuleFileError(problems: Self.inOrder(problems)) }
+    self.init(rules: rules, revision: reader.revision, program: builder.program)
+  }
+
+  /// By place, each once: a definition with a problem is met by every tag that uses it.
+  private static func inOrder(_ problems: [RuleProblem]) -> [RuleProblem] {
+    var seen: Set<RuleProblem> = []
+    return problems.filter { seen.insert($0).inserted }.sorted { ($0.line, $0.column) < ($1.line, $1.column) }
+  }
+
+  private static func compile(_ tag: TagSyntax, _ checker: inout Checker, _ builder: inout ProgramBuilder)
+    throws(RuleProblem) -> Rule
+  {
+    var when: Condition?
+    if let syntax = tag.when { when = try checker.condition(syntax) }
+    let body: CheckedRule.Body
+    let kind: RuleKind
+    var canonical = ""
+    var features: [Feature] = []
+    func note(_ feature: Feature) { if !features.contains(feature) { features.append(feature) } }
+    var place: Span?
+    if let cases = tag.cases {
+      var conditions: [Condition] = []
+      for one in cases { conditions.append(try checker.condition(one.when)) }
+      when?.forEachFeature(note)
+      for condition in conditions { condition.forEachFeature(note) }
+      body = .cases(guarded: when, conditions)
+      kind = .cases(cases.map(\.name))
+      let named = zip(cases, conditions).map { "\($0.name): \($1.canonical)" }
+      canonical = "cases when \(when?.canonical ?? "true") \(named.joined(separator: "; "))"
+      place = cases.first?.when.span
+    } else if let value = tag.value {
+      let feature = try checker.textFeature(value)
+      note(feature)
+      when?.forEachFeature(note)
+      body = .text(guarded: when, feature)
+      kind = .text(feature)
+      canonical = "value \(feature.name) when \(when?.canonical ?? "true")"
+      place = value.span
+    } else {
+      var until: Condition?
+      if let syntax = tag.until { until = try checker.condition(syntax) }
+      when?.forEachFeature(note)
+      until?.forEachFeature(note)
+      body = .flag(when: when ?? .truth(false), until: until)
+      kind = .flag
+      canonical = "flag when \(when?.canonical ?? "false") until \(until?.canonical ?? "not when")"
+      place = tag.when?.span
+    }
+    do throws(ProgramBuilder.TooLarge) {
+      try builder.append(CheckedRule(body: body))
+    } catch {
+      let what =
+        switch error {
+        case .code, .stack: "it is too long once definitions are unfolded; split it"
+        case .features: "the file reads more than 65535 different features"
+        case .watches: "silence can change more than \(RuleLimits.watches) things it reads; split it"
+        }
+      let message = "the tag \(tag.name) cannot be compiled: \(what)"
+      throw place?.problem(message) ?? RuleProblem(file: "", line: 0, column: 0, text: tag.name, message: message)
+    }
+    return Rule(
+      name: tag.name, layer: tag.layer, titles: tag.titles, caseTitles: tag.cases?.map(\.titles) ?? [],
+      revision: tag.revision, shadow: tag.shadow, kind: kind,
+      groups: features.reduce(into: []) { $0.formUnion($1.groups) }, features: features,
+      isTimed: builder.hasWatches, fingerprint: textHash(canonical))
+  }
+}
