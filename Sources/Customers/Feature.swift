@@ -48,7 +48,9 @@ public struct FeatureGroups: OptionSet, Hashable, Sendable {
   public static let channels = FeatureGroups(rawValue: 1 << 36)
   public static let profile = FeatureGroups(rawValue: 1 << 37)
   /// The counts of one event type.
-  @inlinable public static func events(_ type: EventType) -> FeatureGroups { FeatureGroups(rawValue: 1 << type.rawValue) }
+  @inlinable public static func events(_ type: EventType) -> FeatureGroups {
+    FeatureGroups(rawValue: 1 << type.rawValue)
+  }
   /// The counts of all event types.
   public static let allEvents = FeatureGroups(rawValue: 0xffff_ffff)
   public static let all = FeatureGroups(rawValue: .max)
@@ -106,13 +108,15 @@ public enum Feature: Hashable, Sendable {
 
   public var type: FeatureType {
     switch self {
-    case .ordersCount, .ordersPaid, .refundsCount, .eventCount, .eventTotal, .cartItems, .cartAgeHours, .age, .repeatDays:
+    case .ordersCount, .ordersPaid, .refundsCount, .eventCount, .eventTotal, .cartItems, .cartAgeHours, .age,
+      .repeatDays:
       .number
     case .ordersRevenue, .ordersGross, .ordersAverage, .cartValue: .money
     case .daysSinceFirstOrder, .daysSinceLastOrder, .ordersMeanGapDays, .ordersLastGapDays, .daysSinceFirstSeen,
       .daysSinceLastSeen:
       .days
-    case .repeatRate, .ordersGrowth, .discountShare, .refundRate, .topCategoryShare, .topChannelShare, .churnProbability,
+    case .repeatRate, .ordersGrowth, .discountShare, .refundRate, .topCategoryShare, .topChannelShare,
+      .churnProbability,
       .lostProbability:
       .ratio
     case .topCategory, .topChannel, .gender, .region, .occupation: .text
@@ -133,7 +137,8 @@ public enum Feature: Hashable, Sendable {
   /// The parts of a record that this feature reads.
   public var groups: FeatureGroups {
     switch self {
-    case .ordersCount, .ordersPaid, .ordersRevenue, .ordersGross, .ordersAverage, .daysSinceFirstOrder, .daysSinceLastOrder,
+    case .ordersCount, .ordersPaid, .ordersRevenue, .ordersGross, .ordersAverage, .daysSinceFirstOrder,
+      .daysSinceLastOrder,
       .ordersMeanGapDays, .ordersLastGapDays, .repeatRate, .ordersGrowth, .discountShare, .refundsCount, .refundRate,
       .repeatDays, .churnProbability, .lostProbability:
       .orders

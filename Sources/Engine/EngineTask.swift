@@ -1,17 +1,10 @@
-// The engine's one task: a pure function over its inputs. No I/O, no wall clock, no randomness.
+// One task of the engine: a pure function over events and clock ticks. No I/O, no wall clock, no randomness.
+// This file: the state, applying an event, advancing the clock. Transitions, alerts and checkpoints are extensions.
 
 import Customers
 import Events
 import Models
 import Rules
-
-/// Which clock a task follows (DESIGN: the clock of a task).
-public enum ClockMode: String, Sendable {
-  /// Event time only; never the wall: replay, demo, tests.
-  case event
-  /// The wall once caught up.
-  case wall
-}
 
 /// What became of one event.
 public enum ApplyResult: Sendable, Equatable {
@@ -22,4 +15,196 @@ public enum ApplyResult: Sendable, Equatable {
   case duplicate
   /// Not applied, older than the lateness horizon: the caller writes a dead letter (`too_late`) with the original bytes.
   case tooLate
+}
+
+/// All customers of one partition. Owned by one thread.
+///
+/// Each customer has a clock of its own, `asOf`: the latest instant at which it was evaluated. Rules are evaluated there and
+/// nowhere else, so that what a customer is told depends on the order of its own events only, not on its neighbours.
+/// Invariant: between `asOf` and `due` no rule of the customer and no alert can change in silence.
+public struct EngineTask: ~Copyable {
+  /// An event this far behind the clock is not late: topics and producers are never quite in step.
+  static let usualDelay = TimeSpan.seconds(10)
+
+  let context: EngineContext
+  var table: CustomerTable
+  /// Owned; a pointer, so that views can borrow it.
+  let symbols: UnsafeMutablePointer<SymbolTable>
+  var timers = TimerQueue()
+  var ruleLayouts: RuleLayouts
+  /// The task's clock: never goes back.
+  public internal(set) var clock = Instant.distantPast
+  /// False in `ClockMode.wall` until the input was caught up with for the first time.
+  public internal(set) var isLive: Bool
+  /// Next slot that a sweep has to look at; nil when there is none under way.
+  var ruleSweep: UInt32?
+  var backfillSweep: UInt32?
+  /// The last second of the clock in which the backfill sweep did its share.
+  var backfillSecond: Int64 = 0
+  var metadataDirty = true
+  /// Customers whose profile is to be written at the end of the epoch.
+  var pendingProfiles: Set<UInt32> = []
+
+  /// Records said since the caller last removed them.
+  public var outputs = OutputBuffer()
+  public internal(set) var counters = EngineCounters()
+  public internal(set) var recordCounters = RecordCounters()
+
+  /// - Parameter seed: of the table's hash, random once for new state; a restored state brings its own.
+  public init(settings: EngineSettings, seed: UInt64) {
+    context = EngineContext(settings)
+    table = CustomerTable(seed: seed)
+    symbols = .allocate(capacity: 1)
+    symbols.initialize(to: SymbolTable(limit: settings.records.maxSymbols))
+    ruleLayouts = RuleLayouts(current: settings.rules)
+    isLive = settings.clockMode == .event
+  }
+
+  deinit {
+    symbols.deinitialize(count: 1)
+    symbols.deallocate()
+  }
+
+  public var customerCount: Int { table.count }
+  /// Memory held by customers and their index.
+  public var bytesInUse: Int { table.bytesInUse }
+  /// When the first timer is due; `.distantFuture` if there is none. Work that a sweep has left is not counted.
+  public var nextDue: Instant { timers.first }
+
+  func view(_ index: CustomerIndex, at now: Instant) -> EngineView {
+    EngineView(
+      customer: CustomerView(
+        record: table.record(index), now: now, context: context.records, symbols: UnsafePointer(symbols)),
+      context: context)
+  }
+
+  // MARK: Events
+
+  /// Applies one clean event. What it changes is appended to `outputs`.
+  public mutating func apply(_ event: Event) -> ApplyResult {
+    if clock != .distantPast, event.time < clock - context.settings.records.lateness {
+      counters.tooLate += 1
+      return .tooLate
+    }
+    let (index, isNew) = table.findOrInsert(
+      UnsafeRawBufferPointer(event.customer.buffer), tagCount: context.settings.rules.count)
+    let record = table.record(index)
+    if isNew {
+      record.header.ruleGeneration = ruleLayouts.currentGeneration
+    } else {
+      if table.isDuplicate(event, of: index) {
+        counters.duplicates += 1
+        return .duplicate
+      }
+      if record.header.ruleGeneration != ruleLayouts.currentGeneration { adoptRules(index) }
+    }
+
+    // Behind the wall's clock by more than the usual delay: its consequences are judged as of the clock.
+    var now = max(record.header.asOf, event.time)
+    if context.settings.clockMode == .wall, event.time < clock - Self.usualDelay { now = max(now, clock) }
+    fireTimers(of: index, upTo: now)
+
+    let before = record.header.totals
+    let touched = table.apply(
+      event, to: index, now: now, symbols: &symbols.pointee, context: context.records, counters: &recordCounters)
+    let isLate = event.time < now
+    let cause: Cause =
+      switch event.type {
+      case .orderRefunded, .orderCancelled: .refund(event.origin, id: event.id)
+      default: isLate ? .late(event.origin, id: event.id) : .event(event.origin, id: event.id)
+      }
+    var due = record.header.due
+    let selection = context.settings.rules.affected(by: isNew ? .all : touched)
+    due = min(due, transition(index, selection, at: now, cause: cause, late: isLate))
+    if touched.contains(.orders) {
+      due = min(due, updateAlerts(index, before: before, now: now, cause: cause))
+    }
+    schedule(index, due: due)
+
+    if event.time < clock {
+      counters.late += 1
+      return .late
+    }
+    counters.applied += 1
+    return .applied
+  }
+
+  // MARK: Time
+
+  /// Moves the clock, if `instant` is ahead of it, and fires what is due, in order of instant and then customer id.
+  /// - Parameter maxTimers: stop after about so many.
+  /// - Returns: true when more is due at the clock: call again.
+  @discardableResult
+  public mutating func advance(to instant: Instant, maxTimers: Int = .max) -> Bool {
+    if instant > clock {
+      clock = instant
+      metadataDirty = true
+    }
+    if ruleSweep != nil { sweepRules() }
+    if backfillSweep != nil { sweepBackfill() }
+    if timers.first > clock { return false }
+    return fireDue(maxTimers: maxTimers)
+  }
+
+  private mutating func fireDue(maxTimers: Int) -> Bool {
+    var fired = 0
+    var wave: [CustomerIndex] = []
+    while timers.first <= clock {
+      if fired >= maxTimers { return true }
+      let due = timers.first
+      wave.removeAll(keepingCapacity: true)
+      while timers.first == due, let entry = timers.pop() {
+        let record = table.record(entry.index)
+        guard record.header.due == due else { continue }
+        // Taken out of the queue: a second entry for the same instant finds nothing.
+        record.header.due = .distantFuture
+        wave.append(entry.index)
+      }
+      if wave.count > 1 {
+        wave.sort { a, b in table.record(a).id.lexicographicallyPrecedes(table.record(b).id) }
+      }
+      for index in wave {
+        fire(index, at: due)
+        fired += 1
+      }
+    }
+    return false
+  }
+
+  /// Fires the customer's own timers up to `limit`, before something else happens to it there.
+  mutating func fireTimers(of index: CustomerIndex, upTo limit: Instant) {
+    let record = table.record(index)
+    while record.header.due <= limit {
+      let due = record.header.due
+      record.header.due = .distantFuture
+      fire(index, at: due)
+    }
+  }
+
+  /// Evaluates at `due` everything that silence can change.
+  private mutating func fire(_ index: CustomerIndex, at due: Instant) {
+    counters.timersFired += 1
+    let record = table.record(index)
+    table.markDirty(index)
+    let now = max(record.header.asOf, due)
+    record.header.asOf = now
+    if record.header.ruleGeneration != ruleLayouts.currentGeneration { adoptRules(index) }
+    var next = transition(index, context.timedSelection, at: now, cause: .time, late: false)
+    next = min(next, updateAlerts(index, before: record.header.totals, now: now, cause: .time))
+    // A condition that holds now but may not act yet names a later instant; nothing names this one again.
+    assert(next > now)
+    schedule(index, due: next)
+  }
+
+  mutating func schedule(_ index: CustomerIndex, due: Instant) {
+    let record = table.record(index)
+    if due == record.header.due { return }
+    record.header.due = due
+    if due != .distantFuture { timers.push(index, due: due) }
+  }
+
+  /// When something that became true at `now` (a customer's clock) is said.
+  func emission(at now: Instant) -> Instant {
+    context.settings.clockMode == .event ? now : max(clock, now)
+  }
 }

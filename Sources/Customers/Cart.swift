@@ -1,0 +1,77 @@
+// The open cart: what was added since the last order and not removed since.
+// Removals are remembered as markers, so that an addition that comes late does not bring the product back.
+
+import Events
+
+/// 24 bytes, as stored.
+struct CartEntry {
+  /// XXH3 of the product id; 0 when the event named none.
+  var product: UInt64
+  var time: Instant
+  /// -1: a removal marker; else the amount in minor units.
+  var amount: Int64
+  var isRemoval: Bool { amount < 0 }
+}
+
+extension CustomerRecord {
+  /// In order of time.
+  var cart: UnsafeMutableBufferPointer<CartEntry> {
+    UnsafeMutableBufferPointer(start: pointer(.cart)?.assumingMemoryBound(to: CartEntry.self), count: count(.cart))
+  }
+
+  func addToCart(_ event: Event, limits: RecordLimits, arena: inout TailArena, counters: inout RecordCounters) {
+    if event.time <= header.cartClearedAt { return }
+    if event.productHash != 0,
+      cart.contains(where: { $0.isRemoval && $0.product == event.productHash && $0.time >= event.time })
+    {
+      return
+    }
+    insertCart(
+      CartEntry(product: event.productHash, time: event.time, amount: event.amount.minorUnits), limits: limits,
+      arena: &arena, counters: &counters)
+  }
+
+  func removeFromCart(
+    _ event: Event, limits: RecordLimits, arena: inout TailArena, counters: inout RecordCounters
+  ) {
+    // Without a product we cannot know what was removed.
+    if event.time <= header.cartClearedAt || event.productHash == 0 { return }
+    let (product, time) = (event.productHash, event.time)
+    if cart.contains(where: { $0.isRemoval && $0.product == product && $0.time >= time }) { return }
+    let horizon = header.asOf - limits.lateness
+    dropCart { $0.product == product && $0.time <= time || $0.isRemoval && $0.time < horizon }
+    insertCart(
+      CartEntry(product: product, time: time, amount: -1), limits: limits, arena: &arena, counters: &counters)
+  }
+
+  /// An order at `time` took the cart with it.
+  func clearCart(at time: Instant) {
+    if time <= header.cartClearedAt { return }
+    header.cartClearedAt = time
+    dropCart { $0.time <= time }
+  }
+
+  private func insertCart(
+    _ entry: CartEntry, limits: RecordLimits, arena: inout TailArena, counters: inout RecordCounters
+  ) {
+    if cart.count >= limits.maxCartItems {
+      remove(.cart, at: 0)
+      counters.cartOverflow += 1
+    }
+    // Equal times sort by product, then amount: the same list whatever the order of arrival.
+    let position = cart.partitioningIndex {
+      ($0.time, $0.product, $0.amount) >= (entry.time, entry.product, entry.amount)
+    }
+    insert(.cart, at: position, in: &arena).assumingMemoryBound(to: CartEntry.self).initialize(to: entry)
+  }
+
+  private func dropCart(where isGone: (CartEntry) -> Bool) {
+    let list = cart
+    var kept = 0
+    for i in 0..<list.count where !isGone(list[i]) {
+      list[kept] = list[i]
+      kept += 1
+    }
+    remove(.cart, at: kept, count: list.count - kept)
+  }
+}

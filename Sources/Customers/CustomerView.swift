@@ -1,0 +1,259 @@
+// Features read from a record: their values at an instant, and when silence moves them next.
+
+import Events
+
+/// One record read at one instant. Borrowed: valid only while the record and the symbol table stay as they are.
+/// Churn features are not known here (they need a model): `number` says NaN, `crossing` never.
+public struct CustomerView: FeatureSource {
+  public let record: CustomerRecord
+  public let now: Instant
+  public let today: LocalDay
+  private unowned(unsafe) let context: RecordContext
+  private let symbols: UnsafePointer<SymbolTable>
+
+  /// `symbols` must outlive the view.
+  public init(
+    record: CustomerRecord, now: Instant, context: RecordContext, symbols: UnsafePointer<SymbolTable>
+  ) {
+    self.record = record
+    self.now = now
+    self.context = context
+    self.symbols = symbols
+    today = context.calendar.day(of: now)
+  }
+
+  public func at(_ instant: Instant) -> CustomerView {
+    CustomerView(record: record, now: instant, context: context, symbols: symbols)
+  }
+
+  // MARK: Values
+
+  public func number(_ feature: Feature) -> Double {
+    let header = record.header
+    let totals = header.totals
+    switch feature {
+    case .ordersCount(.life): return Double(totals.purchases)
+    case .ordersPaid(.life): return Double(totals.paid)
+    case .ordersRevenue(.life): return Double(totals.netMinor)
+    case .ordersGross(.life): return Double(totals.grossMinor)
+    case .ordersAverage(.life): return ratio(Double(totals.netMinor), Double(totals.purchases))
+    case .discountShare(.life): return ratio(Double(totals.discounted), Double(totals.purchases))
+    case .refundsCount(.life): return Double(totals.refunds)
+    case .ordersCount(.days(let n)): return Double(sum(n).purchases)
+    case .ordersPaid(.days(let n)): return Double(sum(n).paid)
+    case .ordersRevenue(.days(let n)): return Double(sum(n).net)
+    case .ordersGross(.days(let n)): return Double(sum(n).gross)
+    case .ordersAverage(.days(let n)):
+      let sums = sum(n)
+      return ratio(Double(sums.net), Double(sums.purchases))
+    case .discountShare(.days(let n)):
+      let sums = sum(n)
+      return ratio(Double(sums.discounted), Double(sums.purchases))
+    case .refundsCount(.days(let n)): return Double(countCells(days: n, type: .orderRefunded))
+    case .daysSinceFirstOrder: return totals.purchases > 0 ? elapsedDays(totals.first) : .nan
+    case .daysSinceLastOrder: return totals.purchases > 0 ? elapsedDays(totals.last) : .nan
+    case .ordersMeanGapDays:
+      guard totals.purchases > 1 else { return .nan }
+      return days(totals.last - totals.first) / Double(totals.purchases - 1)
+    case .ordersLastGapDays: return totals.purchases > 1 ? days(totals.lastGap) : .nan
+    case .repeatRate: return ratio(Double(totals.purchases) - 1, Double(totals.purchases))
+    case .ordersGrowth(let n):
+      let recent = sum(from: today - Int32(n - 1), to: nil).net
+      let before = sum(from: today - Int32(2 * n - 1), to: today - Int32(n - 1)).net
+      return before > 0 ? (Double(recent) - Double(before)) / Double(before) : .nan
+    case .repeatDays: return Double(max(1, totals.purchaseDays) - 1)
+    case .refundRate: return ratio(Double(totals.refundedOrders), Double(totals.paid))
+    case .eventCount(let type, let n): return Double(countCells(days: n, type: type))
+    case .eventTotal(let n): return Double(countCells(days: n, type: nil))
+    case .daysSinceFirstSeen: return elapsedDays(header.firstSeen)
+    case .daysSinceLastSeen: return elapsedDays(header.lastSeen)
+    case .cartItems: return Double(record.cart.reduce(0) { $1.isRemoval ? $0 : $0 + 1 })
+    case .cartValue: return Double(record.cart.reduce(Int64(0)) { $1.isRemoval ? $0 : $0 + $1.amount })
+    case .cartAgeHours:
+      guard let oldest = cartSince else { return .nan }
+      return Double(((now - oldest).microseconds / 3_600_000_000))
+    case .topCategoryShare: return record.top(.categories, symbols: symbols.pointee).share
+    case .topChannelShare: return record.top(.channels, symbols: symbols.pointee).share
+    case .age:
+      guard header.profile.birthDay != .min else { return .nan }
+      return Double(LocalDay(number: header.profile.birthDay).age(on: today))
+    case .churnProbability, .lostProbability: return .nan
+    case .topCategory, .topChannel, .gender, .region, .occupation: return .nan
+    }
+  }
+
+  public func text(_ feature: Feature) -> UInt64 {
+    if case .gender = feature { return Gender(rawValue: UInt8(record.header.profile.gender))?.nameHash ?? 0 }
+    return symbols.pointee.hash(of: symbol(feature))
+  }
+
+  /// The symbol behind a text feature other than gender; `.none` when absent.
+  public func symbol(_ feature: Feature) -> Symbol {
+    switch feature {
+    case .topCategory: record.top(.categories, symbols: symbols.pointee).symbol
+    case .topChannel: record.top(.channels, symbols: symbols.pointee).symbol
+    case .region: record.header.profile.region
+    case .occupation: record.header.profile.occupation
+    default: .none
+    }
+  }
+
+  /// The text itself, for outputs. Empty when absent.
+  public func name(_ feature: Feature) -> [UInt8] {
+    if case .gender = feature {
+      return Array((Gender(rawValue: UInt8(record.header.profile.gender))?.name ?? "").utf8)
+    }
+    return symbols.pointee.name(of: symbol(feature))
+  }
+
+  // MARK: Silence
+
+  public func nextStep(_ feature: Feature) -> Instant {
+    let header = record.header
+    switch feature {
+    case .ordersCount(.days(let n)), .ordersPaid(.days(let n)), .ordersRevenue(.days(let n)),
+      .ordersGross(.days(let n)),
+      .ordersAverage(.days(let n)), .discountShare(.days(let n)):
+      return nextOrderExit(days: n)
+    case .ordersGrowth(let n): return min(nextOrderExit(days: n), nextOrderExit(days: 2 * n))
+    case .refundsCount(.days(let n)): return nextCellExit(days: n, type: .orderRefunded)
+    case .eventCount(let type, let n): return nextCellExit(days: n, type: type)
+    case .eventTotal(let n): return nextCellExit(days: n, type: nil)
+    case .daysSinceFirstOrder:
+      return header.totals.purchases > 0 ? nextPeriod(header.totals.first, .days(1)) : .distantFuture
+    case .daysSinceLastOrder:
+      return header.totals.purchases > 0 ? nextPeriod(header.totals.last, .days(1)) : .distantFuture
+    case .daysSinceFirstSeen: return nextPeriod(header.firstSeen, .days(1))
+    case .daysSinceLastSeen: return nextPeriod(header.lastSeen, .days(1))
+    case .cartAgeHours: return cartSince.map { nextPeriod($0, .hours(1)) } ?? .distantFuture
+    case .age:
+      guard header.profile.birthDay != .min else { return .distantFuture }
+      let birthday = LocalDay(number: header.profile.birthDay).nextBirthday(after: today)
+      return context.calendar.start(of: birthday).roundedUpToSecond
+    default: return .distantFuture
+    }
+  }
+
+  public func crossing(_ feature: Feature, threshold: Double) -> Instant {
+    let header = record.header
+    switch feature {
+    case .daysSinceFirstOrder:
+      return header.totals.purchases > 0
+        ? reaches(threshold, since: header.totals.first, period: .days(1)) : .distantFuture
+    case .daysSinceLastOrder:
+      return header.totals.purchases > 0
+        ? reaches(threshold, since: header.totals.last, period: .days(1)) : .distantFuture
+    case .daysSinceFirstSeen: return reaches(threshold, since: header.firstSeen, period: .days(1))
+    case .daysSinceLastSeen: return reaches(threshold, since: header.lastSeen, period: .days(1))
+    case .cartAgeHours: return cartSince.map { reaches(threshold, since: $0, period: .hours(1)) } ?? .distantFuture
+    case .age: return nextStep(feature)  // at most one step a year: step by step is cheap
+    default: return .distantFuture
+    }
+  }
+
+  // MARK: Parts
+
+  private func ratio(_ a: Double, _ b: Double) -> Double { b > 0 ? a / b : .nan }
+  private func days(_ span: TimeSpan) -> Double { Double(span.microseconds) / 86_400_000_000 }
+  private func elapsedDays(_ since: Instant) -> Double { Double((now - since).wholeDays) }
+
+  private struct OrderSums {
+    var purchases = 0
+    var paid = 0
+    var discounted = 0
+    var net: Int64 = 0
+    var gross: Int64 = 0
+  }
+
+  private func sum(_ days: Int) -> OrderSums { sum(from: today - Int32(days - 1), to: nil) }
+
+  /// Over orders dated from the start of `first` up to, not including, the start of `end`.
+  private func sum(from first: LocalDay, to end: LocalDay?) -> OrderSums {
+    let list = record.orders
+    var sums = OrderSums()
+    if list.isEmpty { return sums }
+    let start = context.calendar.start(of: first)
+    let stop = end.map { context.calendar.start(of: $0) } ?? .distantFuture
+    var i = list.count - 1
+    while i >= 0, list[i].time >= start {
+      let order = list[i]
+      i -= 1
+      if order.time >= stop { continue }
+      sums.net = sums.net.addingSaturating(order.net)
+      guard order.flags.contains(.paid) else { continue }
+      sums.paid += 1
+      sums.gross = sums.gross.addingSaturating(order.gross)
+      guard order.isPurchase else { continue }
+      sums.purchases += 1
+      if order.flags.contains(.discounted) { sums.discounted += 1 }
+    }
+    return sums
+  }
+
+  /// When the oldest order of an `Nd` window leaves it.
+  private func nextOrderExit(days: Int) -> Instant {
+    let list = record.orders
+    if list.isEmpty { return .distantFuture }
+    let start = context.calendar.start(of: today - Int32(days - 1))
+    let position = list.partitioningIndex { $0.time >= start }
+    guard position < list.count else { return .distantFuture }
+    return context.calendar.start(of: context.calendar.day(of: list[position].time) + Int32(days)).roundedUpToSecond
+  }
+
+  private func countCells(days: Int, type: EventType?) -> Int {
+    let list = record.cells
+    var total = 0
+    var i = list.count - 1
+    let first = today - Int32(days - 1)
+    while i >= 0, list[i].day >= first {
+      if type == nil || list[i].typeNumber == UInt32(type.unsafelyUnwrapped.rawValue) { total += Int(list[i].count) }
+      i -= 1
+    }
+    return total
+  }
+
+  private func nextCellExit(days: Int, type: EventType?) -> Instant {
+    let first = today - Int32(days - 1)
+    for cell in record.cells
+    where cell.day >= first && (type == nil || cell.typeNumber == UInt32(type.unsafelyUnwrapped.rawValue)) {
+      return context.calendar.start(of: cell.day + Int32(days)).roundedUpToSecond
+    }
+    return .distantFuture
+  }
+
+  private var cartSince: Instant? { record.cart.first { !$0.isRemoval }?.time }
+
+  /// The next instant at which the number of whole periods since `start` grows.
+  private func nextPeriod(_ start: Instant, _ period: TimeSpan) -> Instant {
+    let elapsed = (now - start).microseconds
+    let whole = elapsed >= 0 ? elapsed / period.microseconds + 1 : 0
+    return (start + TimeSpan(microseconds: whole * period.microseconds)).roundedUpToSecond
+  }
+
+  private func reaches(_ threshold: Double, since start: Instant, period: TimeSpan) -> Instant {
+    let periods = threshold.rounded(.up)
+    guard periods < 1e7, periods > -1e7 else { return .distantFuture }
+    let instant = (start + TimeSpan(microseconds: Int64(periods) * period.microseconds)).roundedUpToSecond
+    return instant > now ? instant : .distantFuture
+  }
+}
+
+extension Gender {
+  /// XXH3 of the name, as rules compare it.
+  public var nameHash: UInt64 {
+    switch self {
+    case .female: GenderHashes.female
+    case .male: GenderHashes.male
+    case .other: GenderHashes.other
+    }
+  }
+}
+
+private enum GenderHashes {
+  static let female = hash("female")
+  static let male = hash("male")
+  static let other = hash("other")
+  private static func hash(_ name: StaticString) -> UInt64 {
+    ByteSlice(base: name.utf8Start, count: name.utf8CodeUnitCount).hash()
+  }
+}

@@ -1,0 +1,50 @@
+// Duplicate detection: the ids of a customer's last events, kept for a day of its own clock.
+
+import Events
+
+/// 16 bytes, as stored.
+struct RecentEvent {
+  var idHash: UInt64
+  /// The customer's clock at arrival, seconds since 1970.
+  var arrivedSeconds: UInt32
+  var zero: UInt32 = 0
+}
+
+extension CustomerRecord {
+  /// In order of arrival.
+  var recent: UnsafeMutableBufferPointer<RecentEvent> {
+    UnsafeMutableBufferPointer(
+      start: pointer(.recent)?.assumingMemoryBound(to: RecentEvent.self), count: count(.recent))
+  }
+
+  func hasSeen(eventHash: UInt64) -> Bool {
+    if eventHash == 0 { return false }
+    for event in recent where event.idHash == eventHash { return true }
+    return false
+  }
+
+  func remember(
+    eventHash: UInt64, now: Instant, limits: RecordLimits, arena: inout TailArena, counters: inout RecordCounters
+  ) {
+    guard eventHash != 0, limits.maxRecentEvents > 0 else { return }
+    let seconds = now.secondsClamped
+    let oldest = (now - limits.recentEventSpan).secondsClamped
+    let list = recent
+    var expired = 0
+    while expired < list.count, list[expired].arrivedSeconds < oldest { expired += 1 }
+    if expired == 0, list.count >= limits.maxRecentEvents {
+      expired = 1
+      counters.recentOverflow += 1
+    }
+    remove(.recent, at: 0, count: expired)
+    insert(.recent, at: recent.count, in: &arena).assumingMemoryBound(to: RecentEvent.self)
+      .initialize(to: RecentEvent(idHash: eventHash, arrivedSeconds: seconds))
+  }
+}
+
+extension Instant {
+  /// Whole seconds since 1970, clamped to 0...UInt32.max (until 2106).
+  @inlinable public var secondsClamped: UInt32 {
+    UInt32(clamping: microseconds / 1_000_000)
+  }
+}

@@ -1,0 +1,240 @@
+// Churn alerts: who is raised, resolved, expired, and when to look again.
+//
+// A purchase starts a silence. Born below the clear threshold it arms the customer; born at or above the raise threshold
+// it disarms; in between nothing changes. In a silence each kind is raised at most once:
+//   churn   armed, and the churn probability reaches the raise threshold
+//   lost    1 - P(alive) reaches the lost threshold after the purchase
+//   silent  not armed and not alerted by `churn` in this silence: `silentAfter` has passed since the purchase
+// and never two within `window`: the later one waits, and is raised then if it still holds.
+
+import Customers
+import Events
+import Models
+
+/// One record on the alert topic.
+enum AlertStatus {
+  case raised
+  /// The customer bought again.
+  case resolved
+  /// Corrected by late events or refunds: the silence that was alerted never was.
+  case withdrawn
+  case expired
+
+  var name: StaticString {
+    switch self {
+    case .raised: "raised"
+    case .resolved, .withdrawn: "resolved"
+    case .expired: "expired"
+    }
+  }
+}
+
+extension EngineTask {
+  /// Brings a customer's alerts up to `now` (its clock). `before`: the totals before the event that caused this.
+  /// Returns the earliest instant at which silence alone calls for another look.
+  mutating func updateAlerts(_ index: CustomerIndex, before: OrderTotals, now: Instant, cause: Cause) -> Instant {
+    let policy = context.settings.alerts
+    guard policy.enabled else { return .distantFuture }
+    let record = table.record(index)
+    let totals = record.header.totals
+    var state = record.header.alerts
+    defer {
+      if state != record.header.alerts {
+        record.header.alerts = state
+        table.markDirty(index)
+      }
+    }
+    let view = view(index, at: now)
+    let history = view.history
+    let isNewSilence =
+      (before.purchases > 0) != (totals.purchases > 0) || totals.purchases > 0 && before.last != totals.last
+
+    if isNewSilence {
+      let returned = totals.purchases > 0 && (before.purchases == 0 || totals.last > before.last)
+      for kind in AlertKind.allCases where state[kind].number != 0 {
+        end(kind, of: index, state: &state, as: returned ? .resolved : .withdrawn, view: view, cause: cause)
+      }
+      state.set.subtract([.spentChurn, .spentLost, .spentSilent, .heldBack])
+      arm(&state, history: history)
+    } else if let history, let model = context.settings.churn, !state.set.contains(.armed),
+      model.churnProbability(history, at: now) < model.clearThreshold
+    {
+      // An order was added or taken back behind the last purchase, and the probability fell.
+      end(.churn, of: index, state: &state, as: .withdrawn, view: view, cause: cause)
+      state.set.remove(.spentChurn)
+      state.set.formUnion([.armed, .everArmed])
+    }
+    guard let history else { return .distantFuture }
+
+    var next = expire(index, state: &state, view: view)
+    for (kind, crossing) in crossings(history, state: state) {
+      if crossing > now {
+        next = min(next, crossing)
+        continue
+      }
+      if !isLive {
+        state.set.insert(.heldBack)
+        continue
+      }
+      let allowed = earliestRaise(state, policy)
+      if emission(at: now) < allowed {
+        next = min(next, allowed)
+        continue
+      }
+      raise(kind, of: index, crossedAt: crossing, state: &state, view: view, backfill: false, cause: cause)
+    }
+    // Raising one kind changes what the others wait for: the window has just begun.
+    for (_, crossing) in crossings(history, state: state) {
+      next = min(
+        next, isLive ? max(crossing, earliestRaise(state, policy)) : crossing > now ? crossing : .distantFuture)
+    }
+    next = min(next, nextExpiry(state))
+    return next > now ? next : (now + .seconds(1)).roundedUpToSecond
+  }
+
+  private func arm(_ state: inout AlertState, history: PurchaseHistory?) {
+    guard let history, let model = context.settings.churn else {
+      state.set.remove(.armed)
+      return
+    }
+    let born = model.churnProbability(history, at: history.last)
+    if born >= model.raiseThreshold {
+      state.set.remove(.armed)
+    } else if born < model.clearThreshold {
+      state.set.formUnion([.armed, .everArmed])
+    }
+  }
+
+  /// The kinds that can still be raised in this silence, in order of precedence, with the instant each crosses.
+  private func crossings(_ history: PurchaseHistory, state: AlertState) -> [(AlertKind, Instant)] {
+    var found: [(AlertKind, Instant)] = []
+    let flags = state.set
+    if let model = context.settings.churn {
+      if flags.contains(.armed), !flags.contains(.spentChurn),
+        case .at(let instant) = model.raiseCrossing(history)
+      {
+        found.append((.churn, instant))
+      }
+      if !flags.contains(.spentLost), case .at(let instant) = model.lostCrossing(history) {
+        found.append((.lost, instant))
+      }
+    }
+    if !flags.contains(.armed), flags.isDisjoint(with: [.spentSilent, .spentChurn]) {
+      found.append((.silent, (history.last + context.settings.alerts.silentAfter).roundedUpToSecond))
+    }
+    return found
+  }
+
+  private func earliestRaise(_ state: AlertState, _ policy: AlertPolicy) -> Instant {
+    state.lastNumber == 0 ? .distantPast : Instant(seconds: Int64(state.lastRaisedSeconds)) + policy.window
+  }
+
+  private func nextExpiry(_ state: AlertState) -> Instant {
+    var next = Instant.distantFuture
+    for kind in AlertKind.allCases where state[kind].number != 0 { next = min(next, expiry(state[kind])) }
+    return next
+  }
+
+  private func expiry(_ alert: OpenAlert) -> Instant {
+    Instant(seconds: Int64(alert.crossedAtSeconds)) + context.settings.alerts.expireAfter
+  }
+
+  private mutating func expire(_ index: CustomerIndex, state: inout AlertState, view: EngineView) -> Instant {
+    for kind in AlertKind.allCases where state[kind].number != 0 && expiry(state[kind]) <= view.now {
+      end(kind, of: index, state: &state, as: .expired, view: view, cause: .time)
+    }
+    return nextExpiry(state)
+  }
+
+  mutating func raise(
+    _ kind: AlertKind, of index: CustomerIndex, crossedAt: Instant, state: inout AlertState, view: EngineView,
+    backfill: Bool, cause: Cause
+  ) {
+    let emitted = emission(at: view.now)
+    state.lastNumber &+= 1
+    // Rounded up: never let a second alert out before the window has passed.
+    state.lastRaisedSeconds = emitted.roundedUpToSecond.secondsClamped
+    var open = OpenAlert()
+    open.number = state.lastNumber
+    open.crossedAtSeconds = crossedAt.secondsClamped
+    state[kind] = open
+    switch kind {
+    case .churn:
+      counters.raisedChurn += 1
+      state.set.insert(.spentChurn)
+      state.set.remove(.armed)
+    case .lost:
+      counters.raisedLost += 1
+      state.set.insert(.spentLost)
+    case .silent:
+      counters.raisedSilent += 1
+      state.set.insert(.spentSilent)
+    }
+    let respondBy = (backfill ? emitted : crossedAt) + context.settings.alerts.window
+    let overdue = emitted > respondBy
+    if overdue { counters.overdue += 1 }
+    writeAlert(
+      kind, number: open.number, status: .raised, crossedAt: crossedAt, respondBy: respondBy, overdue: overdue,
+      backfill: backfill, view: view, cause: cause)
+    table.markDirty(index)
+  }
+
+  private mutating func end(
+    _ kind: AlertKind, of index: CustomerIndex, state: inout AlertState, as status: AlertStatus, view: EngineView,
+    cause: Cause
+  ) {
+    let open = state[kind]
+    if open.number == 0 { return }
+    state[kind] = OpenAlert()
+    if case .expired = status { counters.expired += 1 } else { counters.resolved += 1 }
+    let crossedAt = Instant(seconds: Int64(open.crossedAtSeconds))
+    writeAlert(
+      kind, number: open.number, status: status, crossedAt: crossedAt,
+      respondBy: crossedAt + context.settings.alerts.window, overdue: false, backfill: false, view: view, cause: cause)
+  }
+
+  // MARK: Backfill
+
+  /// The input has been caught up with: from here on the customers who crossed before are raised, at a capped rate.
+  public mutating func caughtUp() {
+    if isLive { return }
+    isLive = true
+    metadataDirty = true
+    backfillSweep = 0
+  }
+
+  mutating func sweepBackfill() {
+    let second = clock.microseconds / 1_000_000
+    guard var slot = backfillSweep, second != backfillSecond else { return }
+    backfillSecond = second
+    var raised = 0
+    while raised < context.settings.alerts.backfillPerSecond, slot < table.count {
+      let index = CustomerIndex(number: slot)
+      slot += 1
+      let record = table.record(index)
+      guard record.header.alerts.set.contains(.heldBack) else { continue }
+      let before = counters.raised
+      raiseHeldBack(index)
+      raised += counters.raised - before
+    }
+    backfillSweep = slot < table.count ? slot : nil
+  }
+
+  private mutating func raiseHeldBack(_ index: CustomerIndex) {
+    let record = table.record(index)
+    var state = record.header.alerts
+    state.set.remove(.heldBack)
+    let view = view(index, at: record.header.asOf)
+    if let history = view.history,
+      let (kind, crossing) = crossings(history, state: state).first(where: { $0.1 <= record.header.asOf })
+    {
+      raise(kind, of: index, crossedAt: crossing, state: &state, view: view, backfill: true, cause: .backfill)
+    }
+    record.header.alerts = state
+    table.markDirty(index)
+    schedule(
+      index,
+      due: min(
+        record.header.due, updateAlerts(index, before: record.header.totals, now: record.header.asOf, cause: .time)))
+  }
+}

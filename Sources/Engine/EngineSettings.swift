@@ -1,0 +1,90 @@
+// What a task is told once and shares read-only: rules, model, calendar, limits, policies.
+
+import Customers
+import Events
+import Models
+import Rules
+
+/// Which clock a task follows (DESIGN: the clock of a task).
+public enum ClockMode: String, Sendable {
+  /// Event time only; never the wall: replay, demo, tests.
+  case event
+  /// The wall once caught up.
+  case wall
+}
+
+/// How customers of different worth are to be treated: written into alerts.
+public struct Treatment: Sendable, Equatable {
+  public var name: String
+  /// Life-long net revenue from which it applies.
+  public var revenueAtLeast: Money
+  public init(name: String, revenueAtLeast: Money) {
+    self.name = name
+    self.revenueAtLeast = revenueAtLeast
+  }
+}
+
+/// When alerts are raised and how long they stand. Thresholds of probabilities belong to the model.
+public struct AlertPolicy: Sendable, Equatable {
+  public var enabled = true
+  /// At most one alert is raised per customer in this span, and `respond_by` lies this far after the crossing.
+  public var window = TimeSpan.hours(48)
+  /// Silence after which an unarmed customer gets the `silent` alert.
+  public var silentAfter = TimeSpan.days(30)
+  /// An alert without an answer ends as `expired` this long after its crossing.
+  public var expireAfter = TimeSpan.days(90)
+  /// In falling order of revenue; the first that applies is written into the alert.
+  public var treatments: [Treatment] = []
+  /// Share of customers, in percent, whose alerts are marked `holdout` (by a hash of the id): not to be acted on.
+  public var holdoutPercent = 0
+  /// Alerts a second raised for customers who crossed while the task was catching up for the first time.
+  public var backfillPerSecond = 100
+  public init() {}
+}
+
+/// Everything a task shares read-only.
+public struct EngineSettings: Sendable {
+  /// Raise it whenever the same input would give other output.
+  public static let engineVersion = 1
+
+  public var rules: RuleSet
+  /// Without one there are no `churn` and `lost` alerts; every customer is unarmed and gets `silent`.
+  public var churn: ChurnModel?
+  public var calendar: ZonedCalendar
+  public var clockMode = ClockMode.wall
+  public var alerts = AlertPolicy()
+  public var records = RecordLimits()
+  /// Reporting currency, for outputs: ISO 4217 code and its number of decimal places (0...4).
+  public var currencyCode = "CNY"
+  public var currencyExponent = 2
+  /// Also write a customer's profile when its tags change.
+  public var profiles = false
+  /// Names for `Origin.topic`.
+  public var topicNames: [String] = []
+  /// Records re-evaluated per call of `advance` after the rules changed.
+  public var sweepBatch = 2_000
+
+  public init(rules: RuleSet, churn: ChurnModel?, calendar: ZonedCalendar) {
+    self.rules = rules
+    self.churn = churn
+    self.calendar = calendar
+  }
+}
+
+/// The settings in the form in which the hot path reads them: one reference, nothing to retain.
+final class EngineContext: Sendable {
+  let settings: EngineSettings
+  let records: RecordContext
+  /// Rules that silence can flip.
+  let timedSelection: RuleSelection
+  let ruleNames: [[UInt8]]
+
+  init(_ settings: EngineSettings) {
+    self.settings = settings
+    records = RecordContext(calendar: settings.calendar, limits: settings.records)
+    var timed = RuleSelection()
+    for (index, rule) in settings.rules.rules.enumerated() where rule.isTimed { timed.insert(index) }
+    timedSelection = timed
+    ruleNames = settings.rules.rules.map { Array($0.name.utf8) }
+  }
+}

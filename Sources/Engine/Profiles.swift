@@ -1,0 +1,101 @@
+// A customer's profile as JSON: tags and the main features, as of one instant.
+
+import Customers
+import Events
+import Rules
+
+extension EngineTask {
+  /// Writes the profiles of customers whose tags changed since the last call: once each, in order of customer id.
+  public mutating func flushProfiles() {
+    if pendingProfiles.isEmpty { return }
+    let changed = pendingProfiles.map { CustomerIndex(number: $0) }
+    pendingProfiles.removeAll(keepingCapacity: true)
+    for index in sortedByID(changed) { writeProfile(index, at: table.record(index).header.asOf) }
+  }
+
+  /// Writes every customer's profile as of the clock, in order of customer id.
+  public mutating func emitAllProfiles() {
+    for index in sortedByID((0..<UInt32(table.count)).map { CustomerIndex(number: $0) }) {
+      let asOf = table.record(index).header.asOf
+      writeProfile(index, at: clock == .distantPast ? asOf : max(asOf, clock))
+    }
+  }
+
+  func sortedByID(_ list: [CustomerIndex]) -> [CustomerIndex] {
+    list.sorted { table.record($0).id.lexicographicallyPrecedes(table.record($1).id) }
+  }
+
+  private mutating func writeProfile(_ index: CustomerIndex, at now: Instant) {
+    let view = view(index, at: now)
+    let record = view.customer.record
+    let context = context
+    // Collected first: the output buffer is borrowed while it is written to.
+    var tags: [(name: [UInt8], value: TagValue)] = []
+    for (number, rule) in context.settings.rules.rules.enumerated()
+    where !rule.shadow && number < record.tagCount && record[tag: number] != 0 {
+      tags.append((context.ruleNames[number], tagValue(record[tag: number], of: rule)))
+    }
+    outputs.append(.profiles, key: record.id, emittedAt: now) { id in
+      id.append(contentsOf: [UInt8(ascii: "p"), UInt8(ascii: "-")])
+      CustomerKey(id: record.id).append(to: &id)
+      id.append(UInt8(ascii: "-"))
+      id.appendDecimal(Int64(record.header.sequence))
+    } value: { json in
+      json.beginObject()
+      json.key("customer")
+      json.string(record.id)
+      json.key("as_of")
+      json.instant(now)
+      json.key("sequence")
+      json.integer(Int64(record.header.sequence))
+      json.key("first_seen")
+      json.instant(record.header.firstSeen)
+      json.key("last_seen")
+      json.instant(record.header.lastSeen)
+      json.key("tags")
+      json.beginObject()
+      for tag in tags {
+        json.key(tag.name)
+        tag.value.write(to: &json)
+      }
+      json.endObject()
+      json.key("features")
+      json.beginObject()
+      for feature in ProfileFeatures.all where !feature.isUndefined(in: view) {
+        json.feature(feature, view: view, context: context)
+      }
+      json.endObject()
+      json.key("alerts")
+      json.beginArray()
+      for kind in AlertKind.allCases where record.header.alerts[kind].number != 0 {
+        json.beginObject()
+        json.key("kind")
+        json.string(kind.name)
+        json.key("crossed_at")
+        json.instant(Instant(seconds: Int64(record.header.alerts[kind].crossedAtSeconds)))
+        json.endObject()
+      }
+      json.endArray()
+      json.endObject()
+    }
+  }
+}
+
+/// What a profile shows.
+enum ProfileFeatures {
+  static let all: [Feature] = [
+    .ordersCount(.life), .ordersCount(.days(30)), .ordersCount(.days(90)), .ordersCount(.days(365)), .ordersPaid(.life),
+    .ordersRevenue(.life), .ordersRevenue(.days(90)), .ordersRevenue(.days(365)), .ordersGross(.life),
+    .ordersAverage(.life), .daysSinceLastOrder, .ordersMeanGapDays, .repeatRate, .repeatDays, .ordersGrowth(days: 90),
+    .discountShare(.life), .refundsCount(.life), .refundRate, .eventTotal(days: 1), .eventTotal(days: 7),
+    .eventTotal(days: 30), .eventCount(.supportTicket, days: 90), .daysSinceLastSeen, .cartItems, .cartValue,
+    .cartAgeHours, .topCategory, .topCategoryShare, .topChannel, .topChannelShare, .age, .gender, .region, .occupation,
+    .churnProbability, .lostProbability,
+  ]
+}
+
+extension Feature {
+  func isUndefined(in view: EngineView) -> Bool {
+    type == .text ? view.text(self) == 0 : view.number(self).isNaN
+  }
+}

@@ -1,0 +1,178 @@
+// What the tag slots of a record mean. Slots are numbered by the rule set; when that changes, records written under an
+// older numbering are brought over one by one, either when they are touched or by a sweep.
+
+import Customers
+import Events
+import Rules
+
+/// One tag as a generation of rules knew it.
+struct TagSlot: Equatable, Sendable {
+  var name: String
+  var layer: RuleLayer
+  var revision: Int32
+  var shadow: Bool
+  /// `flag`, `cases:a,b`, `text:profile.region`: values carry over only between equal kinds.
+  var kind: String
+  /// Names of cases, for values of tags that no longer exist.
+  var caseNames: [String] { kind.hasPrefix("cases:") ? kind.dropFirst(6).split(separator: ",").map(String.init) : [] }
+
+  init(_ rule: Rule) {
+    name = rule.name
+    layer = rule.layer
+    revision = rule.revision
+    shadow = rule.shadow
+    kind =
+      switch rule.kind {
+      case .flag: "flag"
+      case .cases(let names): "cases:" + names.joined(separator: ",")
+      case .text(let feature): "text:" + feature.name
+      }
+  }
+
+  /// One line of a checkpoint's layout entry: fields separated by tabs.
+  var line: String { "\(name)\t\(layer.rawValue)\t\(revision)\t\(shadow ? 1 : 0)\t\(kind)" }
+
+  init?(line: Substring) {
+    let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
+    guard fields.count == 5, let layer = RuleLayer(rawValue: String(fields[1])), let revision = Int32(fields[2]) else {
+      return nil
+    }
+    name = String(fields[0])
+    self.layer = layer
+    self.revision = revision
+    shadow = fields[3] == "1"
+    kind = String(fields[4])
+  }
+}
+
+/// One generation of rules.
+struct RuleLayout: Equatable, Sendable {
+  var fingerprint: UInt64
+  var revision: Int32
+  var slots: [TagSlot]
+
+  init(_ rules: RuleSet) {
+    fingerprint = rules.fingerprint
+    revision = rules.revision
+    slots = rules.rules.map(TagSlot.init)
+  }
+
+  var encoded: [UInt8] {
+    Array(("\(fingerprint)\t\(revision)\n" + slots.map(\.line).joined(separator: "\n")).utf8)
+  }
+
+  init?(encoded: UnsafeRawBufferPointer) {
+    let lines = String(decoding: encoded, as: UTF8.self).split(separator: "\n")
+    guard let head = lines.first?.split(separator: "\t"), head.count == 2, let fingerprint = UInt64(head[0]),
+      let revision = Int32(head[1])
+    else { return nil }
+    self.fingerprint = fingerprint
+    self.revision = revision
+    slots = []
+    for line in lines.dropFirst() {
+      guard let slot = TagSlot(line: line) else { return nil }
+      slots.append(slot)
+    }
+  }
+}
+
+/// All generations that a record may still be written in; the last is the current one.
+struct RuleLayouts: Sendable {
+  private(set) var generations: [UInt32: RuleLayout] = [:]
+  private(set) var currentGeneration: UInt32 = 1
+  /// Generations that no checkpoint holds yet.
+  private var unsaved: [UInt32] = [1]
+
+  init(current rules: RuleSet) { generations[1] = RuleLayout(rules) }
+
+  var current: RuleLayout? { generations[currentGeneration] }
+
+  mutating func restore(generation: UInt32, layout: RuleLayout) {
+    if !isRestored {
+      generations.removeAll()
+      unsaved.removeAll()
+      currentGeneration = generation
+      isRestored = true
+    }
+    generations[generation] = layout
+    currentGeneration = max(currentGeneration, generation)
+  }
+  private var isRestored = false
+
+  /// True when `rules` differ from the newest generation: they become a new one.
+  mutating func adopt(_ rules: RuleSet) -> Bool {
+    let layout = RuleLayout(rules)
+    if current == layout { return false }
+    currentGeneration += 1
+    generations[currentGeneration] = layout
+    unsaved.append(currentGeneration)
+    return true
+  }
+
+  mutating func drainUnsaved(_ body: (UInt32, [UInt8]) throws -> Void) rethrows {
+    for generation in unsaved {
+      if let layout = generations[generation] { try body(generation, layout.encoded) }
+    }
+    unsaved.removeAll()
+  }
+}
+
+extension EngineTask {
+  /// Brings a record to the current rules: carries values over, takes back tags that are gone, evaluates all.
+  mutating func adoptRules(_ index: CustomerIndex) {
+    let record = table.record(index)
+    guard let old = ruleLayouts.generations[record.header.ruleGeneration], let new = ruleLayouts.current else {
+      // Unknown numbering: the values mean nothing. Cannot happen with a checkpoint that passed `finishRestore`.
+      table.resizeTags(of: index, to: 0)
+      table.resizeTags(of: index, to: context.settings.rules.count)
+      record.header.ruleGeneration = ruleLayouts.currentGeneration
+      return
+    }
+    let now = clock == .distantPast ? record.header.asOf : max(record.header.asOf, clock)
+    let view = view(index, at: now)
+    var carried = [UInt32](repeating: 0, count: new.slots.count)
+    for (position, slot) in old.slots.enumerated() where position < record.tagCount && record[tag: position] != 0 {
+      if let target = new.slots.firstIndex(where: {
+        $0.name == slot.name && $0.kind == slot.kind && $0.shadow == slot.shadow
+      }) {
+        carried[target] = record[tag: position]
+      } else if !slot.shadow {
+        let value: TagValue =
+          slot.kind == "flag"
+          ? .flag
+          : slot.kind.hasPrefix("cases:")
+            ? .name(Array(slot.caseNames[min(Int(record[tag: position]), slot.caseNames.count) - 1].utf8))
+            : .name(symbols.pointee.name(of: Symbol(number: record[tag: position])))
+        emitChange(
+          index,
+          TagChange(
+            name: Array(slot.name.utf8), layer: slot.layer, revision: slot.revision, features: [], old: value,
+            new: .unset, late: false, cause: .ruleChange),
+          view: view)
+      }
+    }
+    record.header.ruleGeneration = ruleLayouts.currentGeneration
+    record.header.asOf = now
+    table.markDirty(index)
+    table.resizeTags(of: index, to: carried.count)
+    for (position, value) in carried.enumerated() { record[tag: position] = value }
+    let next = transition(
+      index, context.settings.rules.affected(by: .all), at: now, cause: .ruleChange, late: false)
+    schedule(index, due: min(record.header.due, next))
+  }
+
+  /// One batch of the sweep after a change of rules.
+  mutating func sweepRules() {
+    guard var slot = ruleSweep else { return }
+    var left = context.settings.sweepBatch
+    while left > 0, slot < table.count {
+      let index = CustomerIndex(number: slot)
+      slot += 1
+      if table.record(index).header.ruleGeneration == ruleLayouts.currentGeneration { continue }
+      fireTimers(of: index, upTo: clock)
+      adoptRules(index)
+      left -= 1
+    }
+    ruleSweep = slot < table.count ? slot : nil
+  }
+}

@@ -1,0 +1,201 @@
+// A task's state as entries of a checkpoint, and its digest.
+//
+// Keys: 0x01 + customer id -> record (CustomerHeader, then its sections, as in memory, little-endian).
+//       0x02 "task"        -> TaskMetadata.
+//       0x02 "rules" + generation (4 bytes, big-endian) -> rule layout, text.
+//       0x02 "name" + symbol number (4 bytes, big-endian) -> the name.
+
+import CXXHash
+import Customers
+import Events
+import Rules
+
+/// State that this version, with these rules, must not take over.
+public struct StateError: Error, CustomStringConvertible {
+  public let description: String
+}
+
+/// The fixed part of a task, stored as its bytes.
+struct TaskMetadata {
+  var layoutVersion = CustomerHeader.layoutVersion
+  var isLive: UInt32 = 0
+  var seed: UInt64 = 0
+  var clock = Instant.distantPast
+  /// Next slot of a backfill sweep under way; -1 = none. Slots follow the order of the entries on restore, so a
+  /// restart begins the sweep again: flags on the records keep it from doubling anything.
+  var backfillSweep: Int64 = -1
+  var counters = EngineCounters()
+  var recordCounters = RecordCounters()
+}
+
+extension EngineTask {
+  private static var customerKind: UInt8 { 1 }
+  private static var taskKind: UInt8 { 2 }
+
+  /// Hands over every entry that changed since the last call. Buffers are valid in the call only.
+  public mutating func drainChanges(
+    _ sink: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?) throws -> Void
+  ) rethrows {
+    var changed = metadataDirty
+    var key: [UInt8] = []
+    try table.drainDirty { id, value in
+      changed = true
+      key.removeAll(keepingCapacity: true)
+      key.append(Self.customerKind)
+      key.append(contentsOf: id)
+      try key.withUnsafeBytes { try sink($0, value) }
+    }
+    try symbols.pointee.drainUnsaved { number, name in
+      try Self.put(Self.key("name", number), name, sink)
+    }
+    try ruleLayouts.drainUnsaved { generation, layout in
+      try Self.put(Self.key("rules", generation), layout, sink)
+    }
+    guard changed else { return }
+    var metadata = TaskMetadata()
+    metadata.isLive = isLive ? 1 : 0
+    metadata.seed = table.seed
+    metadata.clock = clock
+    metadata.backfillSweep = backfillSweep.map(Int64.init) ?? -1
+    metadata.counters = counters
+    metadata.recordCounters = recordCounters
+    try withUnsafeBytes(of: metadata) { value in
+      try Self.key("task").withUnsafeBytes { try sink($0, value) }
+    }
+    metadataDirty = false
+  }
+
+  private static func put(
+    _ key: [UInt8], _ value: [UInt8], _ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) throws -> Void
+  ) rethrows {
+    try key.withUnsafeBytes { key in try value.withUnsafeBytes { try sink(key, $0) } }
+  }
+
+  private static func key(_ name: StaticString, _ number: UInt32? = nil) -> [UInt8] {
+    var key = [taskKind]
+    key.append(contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+    if let number { withUnsafeBytes(of: number.bigEndian) { key.append(contentsOf: $0) } }
+    return key
+  }
+
+  /// Puts back one entry of a checkpoint; later entries of a key replace earlier ones. Call on a fresh task.
+  public mutating func restore(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) throws(StateError) {
+    guard let value else { return }
+    switch key.first {
+    case Self.customerKind:
+      do {
+        try table.restore(id: UnsafeRawBufferPointer(rebasing: key.dropFirst()), encoded: value)
+      } catch {
+        throw StateError(description: "customer in the checkpoint: \(error)")
+      }
+    case Self.taskKind:
+      let name = key.dropFirst()
+      if name.elementsEqual("task".utf8) { return try restoreMetadata(value) }
+      guard name.count > 4 else { throw unknown(key) }
+      var number: UInt32 = 0
+      for byte in name.suffix(4) { number = number << 8 | UInt32(byte) }
+      if name.dropLast(4).elementsEqual("name".utf8) {
+        guard symbols.pointee.restore(number: number, name: Array(value)) else {
+          throw StateError(description: "the checkpoint's names are out of order at number \(number)")
+        }
+      } else if name.dropLast(4).elementsEqual("rules".utf8), let layout = RuleLayout(encoded: value) {
+        ruleLayouts.restore(generation: number, layout: layout)
+      } else {
+        throw unknown(key)
+      }
+    default: throw unknown(key)
+    }
+  }
+
+  private func unknown(_ key: UnsafeRawBufferPointer) -> StateError {
+    StateError(
+      description:
+        "the checkpoint holds an entry of an unknown kind (\(key.first ?? 0)); was it written by a newer version?")
+  }
+
+  private mutating func restoreMetadata(_ value: UnsafeRawBufferPointer) throws(StateError) {
+    guard value.count == MemoryLayout<TaskMetadata>.size else {
+      throw StateError(
+        description:
+          "the checkpoint's task entry has \(value.count) bytes; this version writes \(MemoryLayout<TaskMetadata>.size)"
+      )
+    }
+    let metadata = value.loadUnaligned(as: TaskMetadata.self)
+    guard metadata.layoutVersion == CustomerHeader.layoutVersion else {
+      throw StateError(
+        description:
+          "the checkpoint has record layout \(metadata.layoutVersion), this version reads \(CustomerHeader.layoutVersion)"
+      )
+    }
+    if table.count == 0 { table.reseed(metadata.seed) }
+    clock = metadata.clock
+    isLive = metadata.isLive != 0 || context.settings.clockMode == .event
+    backfillSweep = metadata.backfillSweep < 0 ? nil : 0
+    counters = metadata.counters
+    recordCounters = metadata.recordCounters
+    metadataDirty = false
+  }
+
+  /// After the last entry: rebuilds the timers and notices a change of rules.
+  public mutating func finishRestore() throws(StateError) {
+    let rules = context.settings.rules
+    if let saved = ruleLayouts.current, saved.revision > rules.revision {
+      throw StateError(
+        description:
+          "the state was written under rules of revision \(saved.revision), the rule file says \(rules.revision): "
+          + "use the newer rule file, or raise its `revision` above \(saved.revision)")
+    }
+    if ruleLayouts.adopt(rules) { metadataDirty = true }
+    timers.removeAll()
+    for number in 0..<UInt32(table.count) {
+      let index = CustomerIndex(number: number)
+      let header = table.record(index).header
+      guard ruleLayouts.generations[header.ruleGeneration] != nil else {
+        throw StateError(
+          description:
+            "a customer record refers to rule generation \(header.ruleGeneration), which the checkpoint lacks")
+      }
+      if header.due != .distantFuture { timers.push(index, due: header.due) }
+      if header.ruleGeneration != ruleLayouts.currentGeneration { ruleSweep = 0 }
+    }
+  }
+
+  /// Sums over all customers.
+  public func sums() -> CustomerSums {
+    var sums = CustomerSums()
+    sums.customers = table.count
+    for number in 0..<UInt32(table.count) {
+      let header = table.record(CustomerIndex(number: number)).header
+      if header.totals.paid > 0 { sums.buyers += 1 }
+      if header.alerts.set.contains(.everArmed) { sums.everArmed += 1 }
+      sums.paidOrders += Int(header.totals.paid)
+      sums.grossMinor &+= header.totals.grossMinor
+      sums.netMinor &+= header.totals.netMinor
+    }
+    return sums
+  }
+
+  /// A sum over customers of a hash of each one's logical fields, names instead of numbers: independent of layout,
+  /// batches, partitions and the order of customers. Timers and caches are not part of it.
+  public func digest() -> UInt64 {
+    var total: UInt64 = 0
+    var buffer: [UInt8] = []
+    for number in 0..<UInt32(table.count) {
+      let record = table.record(CustomerIndex(number: number))
+      buffer.removeAll(keepingCapacity: true)
+      record.appendLogicalBytes(to: &buffer, symbols: symbols.pointee)
+      for (tag, rule) in context.settings.rules.rules.enumerated() where tag < record.tagCount && record[tag: tag] != 0
+      {
+        buffer.append(contentsOf: context.ruleNames[tag])
+        switch tagValue(record[tag: tag], of: rule) {
+        case .unset: break
+        case .flag: buffer.append(1)
+        case .name(let name): buffer.append(contentsOf: name)
+        }
+        buffer.append(0)
+      }
+      total &+= buffer.withUnsafeBytes { tw_xxh3_64($0.baseAddress, $0.count, 0) }
+    }
+    return total
+  }
+}
