@@ -33,6 +33,7 @@ let package = Package(
 
     // The part that touches disk and network.
     .target(name: "Checkpoint", dependencies: ["CXXHash"], swiftSettings: settings),
+    .target(name: "CheckpointTesting", dependencies: ["Checkpoint"], swiftSettings: settings),
     .target(name: "Kafka", dependencies: ["CRdKafka"], swiftSettings: settings),
 
     .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: settings),
@@ -40,7 +41,8 @@ let package = Package(
     .testTarget(name: "ModelsTests", dependencies: ["Models"], swiftSettings: settings),
     .testTarget(name: "RulesTests", dependencies: ["Rules"], swiftSettings: settings),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "Events"], swiftSettings: settings),
-    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint"], swiftSettings: settings),
+    .testTarget(
+      name: "CheckpointTests", dependencies: ["Checkpoint", "CheckpointTesting"], swiftSettings: settings),
     .testTarget(name: "KafkaTests", dependencies: ["Kafka"], swiftSettings: settings),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Events"], swiftSettings: settings),
   ],

@@ -1,0 +1,114 @@
+// Reading the head of an epoch block or of a base, and its entries, out of bytes whose checksum is right.
+
+/// The fixed part of an epoch block or base head.
+struct BlockFields {
+  var length: Int
+  var headBytes: Int
+  var chain: UInt64
+  var previousChain: UInt64
+  var lineage: Lineage
+  var epoch: UInt64
+  var entryCount: Int
+  var tombstoneCount: Int
+  var entryBytes: Int
+  var outboxBytes: Int
+  var hasOutbox: Bool
+
+  /// Nil, with a reason, when sizes contradict each other.
+  static func read(_ bytes: UnsafeRawBufferPointer, kind: FrameKind) -> Result<BlockFields, MalformedBlock> {
+    typealias Block = Format.Block
+    let fields = BlockFields(
+      length: bytes.count, headBytes: Int(bytes.load(UInt32.self, at: Format.Frame.headBytes)),
+      chain: bytes.load(UInt64.self, at: Format.Frame.chain),
+      previousChain: bytes.load(UInt64.self, at: Block.previousChain),
+      lineage: Lineage(
+        high: bytes.load(UInt64.self, at: Block.lineageHigh), low: bytes.load(UInt64.self, at: Block.lineageLow)),
+      epoch: bytes.load(UInt64.self, at: Block.epoch),
+      entryCount: Int(bytes.load(UInt32.self, at: Block.entryCount)),
+      tombstoneCount: Int(bytes.load(UInt32.self, at: Block.tombstoneCount)),
+      entryBytes: Int(bytes.load(UInt32.self, at: Block.entryBytes)),
+      outboxBytes: Int(bytes.load(UInt32.self, at: Block.outboxBytes)),
+      hasOutbox: bytes.load(UInt32.self, at: Block.flags) & Block.flagOutbox != 0)
+    guard fields.headBytes >= kind.bytesMin, fields.tombstoneCount <= fields.entryCount,
+      fields.headBytes + fields.entryBytes + fields.outboxBytes == bytes.count
+    else { return .failure(MalformedBlock(reason: "the lengths in the block contradict each other")) }
+    // The head of a base names the chain of its epoch, which other bytes made.
+    if kind == .epochBlock && checksum(bytes.slice(Block.previousChain, bytes.count)) != fields.chain {
+      return .failure(MalformedBlock(reason: "the chain checksum does not cover these bytes"))
+    }
+    return .success(fields)
+  }
+
+  var tag: EpochTag { EpochTag(lineage: lineage, epoch: epoch, chain: chain) }
+
+  /// The whole header; nil when a name or the list of topics does not fit.
+  func header(_ bytes: UnsafeRawBufferPointer) -> EpochHeader? {
+    typealias Block = Format.Block
+    var at = Block.names
+    func name() -> String? {
+      guard at + 2 <= headBytes else { return nil }
+      let count = Int(bytes.load(UInt16.self, at: at))
+      guard count <= CheckpointLimits.nameBytesMax, at + 2 + count <= headBytes else { return nil }
+      defer { at += 2 + count }
+      return String(validating: bytes.slice(at + 2, at + 2 + count), as: UTF8.self)
+    }
+    guard let fingerprint = name(), let model = name(), let engine = name(), let zone = name() else { return nil }
+    let topicCount = Int(bytes.load(UInt16.self, at: Block.topicCount))
+    guard topicCount <= CheckpointLimits.topicsMax else { return nil }
+    var offsets: [TopicOffset] = []
+    offsets.reserveCapacity(topicCount)
+    for _ in 0..<topicCount {
+      guard let topic = name(), at + 8 <= headBytes else { return nil }
+      offsets.append(TopicOffset(topic: topic, next: bytes.load(Int64.self, at: at)))
+      at += 8
+    }
+    guard at == headBytes else { return nil }
+    return EpochHeader(
+      lineage: lineage, epoch: epoch, clock: bytes.load(Int64.self, at: Block.clock),
+      partition: bytes.load(Int32.self, at: Block.partition),
+      partitionCount: bytes.load(Int32.self, at: Block.partitionCount), offsets: offsets,
+      rulesRevision: bytes.load(UInt64.self, at: Block.rulesRevision), rulesFingerprint: fingerprint,
+      modelVersion: model, engineVersion: engine, timeZoneVersion: zone,
+      cleanShutdown: bytes.load(UInt32.self, at: Block.flags) & Block.flagCleanShutdown != 0)
+  }
+}
+
+struct MalformedBlock: Error {
+  var reason: String
+}
+
+/// One stored entry. A nil value is a tombstone: the key is gone.
+struct Entry {
+  var key: UnsafeRawBufferPointer
+  var value: UnsafeRawBufferPointer?
+}
+
+/// Walks the entries of one block or chunk.
+struct EntryCursor {
+  private let bytes: UnsafeRawBufferPointer
+  private var at: Int
+
+  /// `bytes`: the entries alone.
+  init(_ bytes: UnsafeRawBufferPointer) {
+    self.bytes = bytes
+    at = 0
+  }
+
+  var isAtEnd: Bool { at == bytes.count }
+
+  /// Nil at the end, and where the lengths run over the end: then `isAtEnd` is false.
+  mutating func next() -> Entry? {
+    guard bytes.count - at >= Format.Entry.prefixBytes else { return nil }
+    let valueLength = bytes.load(UInt32.self, at: at)
+    let keyLength = Int(bytes.load(UInt16.self, at: at + 4))
+    let valueBytes = valueLength == Format.Entry.tombstone ? 0 : Int(valueLength)
+    let start = at + Format.Entry.prefixBytes
+    guard keyLength <= CheckpointLimits.keyBytesMax, valueBytes <= CheckpointLimits.valueBytesMax,
+      keyLength + valueBytes <= bytes.count - start
+    else { return nil }
+    at = start + keyLength + valueBytes
+    return Entry(
+      key: bytes.slice(start, start + keyLength),
+      value: valueLength == Format.Entry.tombstone ? nil : bytes.slice(start + keyLength, at))
+  }
+}

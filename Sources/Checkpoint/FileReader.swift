@@ -1,0 +1,71 @@
+// Sequential reading of a file through one window of memory, and the frames in it.
+
+/// Reads a file of known size; the window grows to the largest frame asked for.
+final class FileReader {
+  let path: String
+  let size: UInt64
+  private let file: any DiskFile
+  private var window = RawBuffer(capacity: CheckpointLimits.readWindowBytes)
+  private var windowStart: UInt64 = 0
+
+  /// `limit`: what lies beyond is not looked at.
+  init(_ path: String, on disk: any Disk, limit: UInt64 = .max) throws(CheckpointError) {
+    self.path = path
+    do {
+      file = try disk.open(path, .read)
+      size = min(try file.size(), limit)
+    } catch { throw .disk(error) }
+  }
+
+  /// `count` bytes from `offset`, valid until the next call; nil if the file ends before.
+  func bytes(at offset: UInt64, count: Int) throws(CheckpointError) -> UnsafeRawBufferPointer? {
+    guard offset <= size, UInt64(count) <= size - offset else { return nil }
+    if offset < windowStart || offset + UInt64(count) > windowStart + UInt64(window.count) {
+      window.clear()
+      window.reserve(count)
+      let wanted = Int(min(size - offset, UInt64(max(count, CheckpointLimits.readWindowBytes))))
+      do {
+        let got = try file.read(into: UnsafeMutableRawBufferPointer(rebasing: window.writable[..<wanted]), at: offset)
+        window.setCount(got)
+      } catch { throw .disk(error) }
+      windowStart = offset
+      // A file that became shorter since it was opened: treat it as ending here.
+      if window.count < count { return nil }
+    }
+    let start = Int(offset - windowStart)
+    return window.bytes.slice(start, start + count)
+  }
+
+  func damage(at offset: UInt64, _ reason: String) -> CheckpointError {
+    .damaged(Damage(path: path, offset: offset, reason: reason))
+  }
+
+  /// The frame at `offset`, checked by its checksum; its bytes are valid until the next call.
+  func frame(at offset: UInt64) throws(CheckpointError) -> FrameOutcome {
+    if offset == size { return .endOfFile }
+    guard let prefix = try bytes(at: offset, count: Format.Frame.prefixBytes) else {
+      return .bad("only \(size - offset) bytes are left, too few for a frame")
+    }
+    guard let kind = FrameKind(rawValue: prefix.load(UInt32.self, at: Format.Frame.kind)) else {
+      return .bad("no frame starts here")
+    }
+    let length = Int(prefix.load(UInt32.self, at: Format.Frame.length))
+    guard length >= kind.bytesMin, length <= kind.bytesMax else { return .bad("a length of \(length) is impossible") }
+    guard let whole = try bytes(at: offset, count: length) else {
+      return .bad("a frame of \(length) bytes, of which only \(size - offset) are there")
+    }
+    let stored = whole.load(UInt64.self, at: Format.Frame.checksum)
+    let computed = checksum(whole.slice(8, length))
+    if stored != computed { return .bad("the checksum is \(hex(computed)), stored as \(hex(stored))") }
+    let version = whole.load(UInt32.self, at: Format.Frame.version)
+    if version != Format.version { throw .unsupportedFormat(path: path, version: version) }
+    return .frame(kind, whole)
+  }
+}
+
+enum FrameOutcome {
+  case frame(FrameKind, UnsafeRawBufferPointer)
+  case endOfFile
+  /// Not a whole frame, and why.
+  case bad(String)
+}

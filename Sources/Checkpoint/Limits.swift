@@ -1,0 +1,20 @@
+// Every bound the checkpoint format puts on what it stores. A reader trusts no length beyond these.
+
+/// Upper bounds of the checkpoint format. Exceeding one is `CheckpointError.tooLarge`, before anything is written.
+public enum CheckpointLimits {
+  /// Bytes of one epoch block, header, entries and outbox together: 1 GiB.
+  public static let blockBytesMax = 1 << 30
+  /// Bytes of one key.
+  public static let keyBytesMax = 4096
+  /// Bytes of one value: 16 MiB.
+  public static let valueBytesMax = 16 << 20
+  /// Bytes (UTF-8) of one name in a header: a topic, a version, a fingerprint.
+  public static let nameBytesMax = 255
+  /// Topics in one header.
+  public static let topicsMax = 256
+
+  /// A base is written in chunks of about this many bytes, each with its own checksum.
+  static let baseChunkBytes = 1 << 20
+  /// Bytes read from a file at a time.
+  static let readWindowBytes = 1 << 20
+}

@@ -1,0 +1,51 @@
+// The store's side of a base rewrite: when it is due, what it may read, and taking over its result.
+
+extension PartitionStore {
+  /// Starts a rewrite of the base if one is due: the current log is closed, a new one begun, and the returned rewriter
+  /// makes the base of the newest epoch out of the closed files while this store goes on appending.
+  ///
+  /// Run it on any one thread and give its result to `finishRewrite`. To be called after `confirm`; nil while the newest
+  /// epoch is unconfirmed, a rewrite is under way or the log is short (unless `evenIfShort`).
+  /// - Throws: `.disk` when the new log cannot be begun. If it may have been, the store is poisoned.
+  public func startRewriteIfDue(evenIfShort: Bool = false) throws(CheckpointError) -> BaseRewriter? {
+    guard case .ready = phase, rewriting == nil, let newest = newestHeader, confirmed == newest.epoch,
+      generation.base?.epoch != newest.epoch, let lineage = generation.lineage
+    else { return nil }
+    let bytes = logBytes
+    let bound = max(policy.logBytesMin, UInt64(policy.logRatio * Double(baseBytes)), retryAtLogBytes)
+    if bytes <= bound && !evenIfShort { return nil }
+
+    if let last = generation.segments.last, !last.blocks.isEmpty {
+      let count = generation.segments.count
+      do {
+        try startSegment(epoch: last.nextEpoch, chain: last.endChain, lineage: lineage, isFirst: false)
+      } catch {
+        // Before the rename nothing happened to the state and the old log goes on; after it nobody knows.
+        if error.operation == .rename || error.path == directory { poison(error.description) }
+        assert(generation.segments.count == count)
+        throw .disk(error)
+      }
+    }
+    rewriting = newest.epoch
+    return BaseRewriter(
+      plan: generation.plan(upTo: newest.epoch), header: newest,
+      chain: generation.segments[generation.segments.count - 1].startChain, disk: disk)
+  }
+
+  /// Takes over the new base, or remembers that it failed: then the older generation and its log go on, and another
+  /// attempt is due after the log has grown by as much again as the policy's least.
+  public func finishRewrite(_ result: Result<NewBase, CheckpointError>) {
+    guard let epoch = rewriting else { return }
+    rewriting = nil
+    switch result {
+    case .success(let new):
+      assert(new.info.epoch == epoch && new.info.chain == tag(of: epoch)?.chain)
+      generation.base = new.info
+      generation.segments.removeAll { $0.firstEpoch <= epoch }
+      assert(generation.segments.first?.firstEpoch == epoch + 1)
+      retryAtLogBytes = 0
+    case .failure:
+      retryAtLogBytes = logBytes + policy.logBytesMin
+    }
+  }
+}
