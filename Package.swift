@@ -7,6 +7,7 @@ let settings: [SwiftSetting] =
 let package = Package(
   name: "tidewatch",
   dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
@@ -35,6 +36,13 @@ let package = Package(
     .target(name: "Checkpoint", dependencies: ["CXXHash"], swiftSettings: settings),
     .target(name: "CheckpointTesting", dependencies: ["Checkpoint"], swiftSettings: settings),
     .target(name: "Kafka", dependencies: ["CRdKafka"], swiftSettings: settings),
+
+    // The command line.
+    .target(name: "CommandSupport", swiftSettings: settings),
+    .executableTarget(
+      name: "tidewatch",
+      dependencies: ["CommandSupport", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: settings),
 
     .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: settings),
     .testTarget(name: "CustomersTests", dependencies: ["Customers"], swiftSettings: settings),

@@ -1,0 +1,41 @@
+// The command line: the root command and how every command ends.
+
+import ArgumentParser
+import CommandSupport
+import Foundation
+
+@main
+struct Tidewatch: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "tidewatch",
+    abstract: "Keep customer tags and churn alerts current from a stream of shop events.",
+    discussion: """
+      Reads clickstream and order events from Kafka, keeps one small record per customer, and says at once when a \
+      tag changes or a customer is about to leave.
+
+      \(ExitStatus.help)
+      """,
+    version: "0.1.0",
+    // One line a command, in the order in which a newcomer meets them.
+    subcommands: []
+  )
+
+  /// Commands throw `CommandFailure` to choose their exit status; everything else is ArgumentParser's own.
+  /// On the main actor, so that a command without `async` runs on the main thread and may block.
+  @MainActor
+  static func main() async {
+    do {
+      var command = try parseAsRoot()
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch let failure as CommandFailure {
+      FileHandle.standardError.write(Data("tidewatch: \(failure.message)\n".utf8))
+      Foundation.exit(failure.status.rawValue)
+    } catch {
+      exit(withError: error)
+    }
+  }
+}
