@@ -29,7 +29,7 @@ let package = Package(
 
     // What an operator writes: one annotated YAML file, checked whole before anything starts.
     .target(
-      name: "Configuration", dependencies: ["Events", "Models", .product(name: "Yams", package: "Yams")],
+      name: "Configuration", dependencies: ["Events", "Customers", "Models", "Rules", "Engine", .product(name: "Yams", package: "Yams")],
       swiftSettings: settings),
 
     // The part that touches disk and network.

@@ -174,8 +174,13 @@ public struct Configuration: Sendable {
     public var silentAfter = TimeSpan.days(30)
     /// An alert nobody answered ends after this. 1 d...3650 d.
     public var expireAfter = TimeSpan.days(90)
-    /// Treatment tiers, shared out by the hash of the customer id. May be empty.
-    public var treatments: [String] = []
+    /// Treatment tiers by worth, the most valuable first. May be empty.
+    public var treatments: [Treatment] = []
+    public struct Treatment: Sendable, Hashable {
+      public var name: String
+      /// Life-long net revenue from which it applies, whole major units of the reporting currency.
+      public var revenueAtLeast: Int64
+    }
     /// Customers who get no treatment, to measure the others against. 0...50.
     public var holdoutPercent = 0
     /// Alerts raised per second and partition while a backlog is worked off. 1...100,000.

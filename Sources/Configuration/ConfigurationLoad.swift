@@ -313,15 +313,19 @@ extension Configuration {
     a.expireAfter = s.span("expire_after", a.expireAfter, in: .days(1) ... .days(3650))
     a.holdoutPercent = s.integer("holdout_percent", a.holdoutPercent, in: 0...50)
     a.backfillPerSecond = s.integer("backfill_per_second", a.backfillPerSecond, in: 1...100_000)
-    if let node = s.value("treatments") {
-      if case .sequence(let sequence) = node {
-        a.treatments = sequence.compactMap { findings.text($0, "alerts.treatments") }
-        let isValid = a.treatments.allSatisfy { (1...64).contains($0.utf8.count) } && a.treatments.count <= 16
-        if !isValid { findings.add("'alerts.treatments' may have at most 16 names of 1 to 64 bytes", at: node) }
+    a.treatments = []
+    let treatments = s.section("treatments").freeEntries()
+    for (name, _, node) in treatments {
+      let revenue = findings.text(node, "alerts.treatments.\(name)").flatMap { Int64($0) }
+      if let revenue, (0...1_000_000_000_000).contains(revenue), (1...64).contains(name.utf8.count) {
+        a.treatments.append(Alerts.Treatment(name: name, revenueAtLeast: revenue))
       } else {
-        findings.add("'alerts.treatments' must be a list of names", at: node)
+        findings.add(
+          "'alerts.treatments.\(name)' must be the life-long net revenue, in whole units of the reporting currency, from "
+            + "which it applies, and its name 1 to 64 bytes", at: node)
       }
     }
+    a.treatments.sort { $0.revenueAtLeast > $1.revenueAtLeast }
     if a.expireAfter < a.window {
       findings.add(
         "'alerts.expire_after' is \(a.expireAfter.text), shorter than 'alerts.window' (\(a.window.text))",

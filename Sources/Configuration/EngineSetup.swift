@@ -1,0 +1,42 @@
+// From the operator's configuration to what the engine and the decoders take.
+
+import Customers
+import Engine
+import Events
+import Rules
+
+extension Configuration {
+  /// Loads the rule file and the time zone, and builds the engine's settings. Shared by `run`, `replay` and `check`.
+  /// - Throws: `RuleFileError` for the rules, a time zone error, each with its place.
+  public func engineSettings() throws -> EngineSettings {
+    let rules = try RuleSet.load(path: rulesPath, exponent: currency.exponent)
+    var settings = EngineSettings(rules: rules, churn: churn?.model, calendar: try ZonedCalendar(identifier: timeZone))
+    settings.clockMode = clock == .event ? .event : .wall
+    settings.currencyCode = currency.reporting
+    settings.currencyExponent = currency.exponent
+    settings.profiles = outputs.customerProfiles.enabled
+    settings.topicNames = inputs.map(\.topic)
+
+    settings.alerts.enabled = alerts.enabled && outputs.churnAlerts.enabled
+    settings.alerts.window = alerts.window
+    settings.alerts.silentAfter = alerts.silentAfter
+    settings.alerts.expireAfter = alerts.expireAfter
+    settings.alerts.holdoutPercent = alerts.holdoutPercent
+    settings.alerts.backfillPerSecond = alerts.backfillPerSecond
+
+    let majorUnit = (0..<currency.exponent).reduce(Int64(1)) { unit, _ in unit * 10 }
+    settings.alerts.treatments = alerts.treatments.map {
+      Treatment(name: $0.name, revenueAtLeast: Money(minorUnits: $0.revenueAtLeast * majorUnit))
+    }
+
+    settings.records.lateness = lateness
+    // Orders must outlast the longest window by the lateness horizon, or a late one would find its year archived.
+    settings.records.orderRetention = 
+      TimeSpan(microseconds: TimeSpan.days(Int64(Window.longestDays) + 7).microseconds + lateness.microseconds)
+    settings.records.maxOrders = limits.ordersPerCustomer
+    settings.records.maxCartItems = limits.cartItems
+    settings.records.preferenceSlots = limits.categorySlots
+    settings.records.preferenceHalfLife = limits.categoryHalfLife
+    return settings
+  }
+}
