@@ -42,7 +42,8 @@ extension Checker {
     }
     guard let first = arguments.first, (1...RuleLimits.scoreCuts).contains(cuts.count) else {
       throw span.problem(
-        "`score` takes a number, 1 to \(RuleLimits.scoreCuts) ascending cut points, and `descending` where more is worse"
+        "`score` takes a number, 1 to \(RuleLimits.scoreCuts) ascending cut points, and `descending` where more is "
+          + "worse"
       )
     }
     let value = try number(first, of: "`score`")

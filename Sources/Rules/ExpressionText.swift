@@ -4,6 +4,11 @@
 package struct Position: Hashable, Sendable {
   package var line: Int
   package var column: Int
+
+  package init(line: Int, column: Int) {
+    self.line = line
+    self.column = column
+  }
 }
 
 /// An expression as it stands in the file. Folding, quoting and escapes of YAML are undone in `scalars` and kept in

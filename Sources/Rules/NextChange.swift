@@ -31,11 +31,21 @@ extension Program {
         earliest = .distantFuture
         for index in 0..<count {
           // What lies ahead of the candidate stays as it was: nothing happens in between.
-          if due[index] <= candidate { due[index] = next(watches[first + index], view) }
+          if due[index] <= candidate { due[index] = nextAgain(watches[first + index], view) }
           earliest = min(earliest, due[index])
         }
       }
     }
+  }
+
+  /// `next` once the watch was due at `source.now`. A crossing whose solution fell short by the rounding of its
+  /// arithmetic is not over: it is looked at again a second later.
+  @inlinable
+  func nextAgain<S: FeatureSource>(_ watch: Watch, _ source: S) -> Instant {
+    let instant = next(watch, source)
+    guard instant == .distantFuture, watch.kind == .crossing else { return instant }
+    let reached = !(source.number(features[Int(watch.feature)]) < Double(bitPattern: watch.bits))
+    return reached ? .distantFuture : source.now + .seconds(1)
   }
 
   @inlinable

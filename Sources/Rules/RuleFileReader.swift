@@ -59,14 +59,15 @@ struct RuleFileReader {
 
   private mutating func report(_ error: YamlError) {
     switch error {
-    case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-      .composer(_, let problem, let mark, _):
+    case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+      .composer(let context, let problem, let mark, _):
+      let whole = context.map { " \($0.text) that starts at \($0.mark.line):\($0.mark.column)" } ?? ""
       problems.append(
         RuleProblem(
           file: map.file, line: mark.line, column: mark.column, text: "",
           message:
-            "the file is not YAML: \(problem) (an expression that starts with a quote or bracket, or holds `: ` or "
-            + "` #`, must be quoted as a whole)"))
+            "the file is not YAML: \(problem)\(whole) (an expression that starts with a quote or bracket, or holds "
+            + "`: ` or ` #`, must be quoted as a whole)"))
     case .duplicatedKeysInMapping(let duplicates, let context):
       problems.append(
         RuleProblem(
@@ -326,13 +327,13 @@ struct RuleFileReader {
     }
     var cases: [(name: String, titles: [RuleTitle], when: Syntax)] = []
     for (key, value) in mapping {
+      if value.scalar?.string.isEmpty == true {
+        report(key.node, "the case has no condition (inside { } a comma ends a case: write one case a line)")
+        continue
+      }
       guard isCaseName(key) else { continue }
       guard case .mapping = value else {
-        if value.scalar?.string.isEmpty == true {
-          report(key.node, "the case has no condition (inside { } a comma ends a case: write one case a line)")
-        } else if let when = expression(value) {
-          cases.append((key.name, [], when))
-        }
+        if let when = expression(value) { cases.append((key.name, [], when)) }
         continue
       }
       var titles: [RuleTitle] = []

@@ -47,8 +47,8 @@ public struct Rule: Sendable {
   /// Stable hash of the meaning: differs when anything but titles, layout, comments and revision does.
   public let fingerprint: UInt64
 
-  /// The name of a value that `evaluate` returned: a case's name, `true` of a flag; nil when unset, and for texts, whose
-  /// names the engine keeps.
+  /// The name of a value that `evaluate` returned: a case's name, `true` of a flag; nil when unset, and for texts,
+  /// whose names the engine keeps.
   public func valueName(_ value: UInt64) -> String? {
     switch kind {
     case .flag: value == 0 ? nil : "true"
@@ -96,8 +96,13 @@ public struct RuleSet: Sendable {
 
   @inlinable public var count: Int { program.entries.count }
 
-  /// The value of rule `index` (0 ..< count) for a customer whose value was `current` (0 when none). `current` matters to
-  /// rules with `until` only.
+  /// Whether silence alone can flip rule `index`: `rules[index].isTimed` without touching the rule's names.
+  @inlinable public func isTimed(_ index: Int) -> Bool {
+    program.entries[index].watchesSet > program.entries[index].watches
+  }
+
+  /// The value of rule `index` (0 ..< count) for a customer whose value was `current` (0 when none). `current` matters
+  /// to rules with `until` only.
   @inlinable
   public func evaluate<S: FeatureSource>(_ index: Int, source: S, current: UInt64) -> UInt64 {
     let entry = program.entries[index]
@@ -105,8 +110,8 @@ public struct RuleSet: Sendable {
   }
 
   /// The earliest instant after `source.now` at which silence alone can flip rule `index` away from `current` (what
-  /// `evaluate` returned at `source.now`), rounded up to a second; `.distantFuture` when it never does. Never later than
-  /// the true flip. After `RuleLimits.changeCandidates` instants without a flip it answers with the last of them:
+  /// `evaluate` returned at `source.now`), rounded up to a second; `.distantFuture` when it never does. Never later
+  /// than the true flip. After `RuleLimits.changeCandidates` instants without a flip it answers with the last of them:
   /// evaluate there and ask again. With `before`, an answer at or after that instant says only "not earlier".
   @inlinable
   public func nextChange<S: FeatureSource>(

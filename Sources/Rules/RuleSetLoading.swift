@@ -4,8 +4,8 @@ import Customers
 import Foundation
 
 extension RuleSet {
-  /// Reads and compiles the rule file at `path`. `exponent`: a major unit of the reporting currency is 10^exponent minor
-  /// ones (2 for CNY, 0 for JPY); 0...4.
+  /// Reads and compiles the rule file at `path`. `exponent`: a major unit of the reporting currency is 10^exponent
+  /// minor ones (2 for CNY, 0 for JPY); 0...4.
   public static func load(path: String, exponent: Int) throws(RuleFileError) -> RuleSet {
     let problem: String
     if let data = FileManager.default.contents(atPath: path) {

@@ -1,13 +1,8 @@
 // The rule files that ship: they load, and say what the documentation says.
 
 import Customers
-import Foundation
 import Rules
 import Testing
-
-/// The package's directory.
-let packageRoot = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-  .deletingLastPathComponent().path
 
 @Suite struct ConfigTests {
   @Test func referenceWorkloadTagsLoadInOrder() throws {
