@@ -50,7 +50,7 @@ let package = Package(
     .testTarget(name: "RulesTests", dependencies: ["Rules"], swiftSettings: settings),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "Events"], swiftSettings: settings),
     .testTarget(
-      name: "CheckpointTests", dependencies: ["Checkpoint", "CheckpointTesting"], swiftSettings: settings),
+      name: "CheckpointTests", dependencies: ["Checkpoint", "CheckpointTesting", "CXXHash"], swiftSettings: settings),
     .testTarget(name: "KafkaTests", dependencies: ["Kafka"], swiftSettings: settings),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Events"], swiftSettings: settings),
   ],

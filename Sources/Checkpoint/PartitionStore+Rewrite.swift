@@ -16,15 +16,7 @@ extension PartitionStore {
     if bytes <= bound && !evenIfShort { return nil }
 
     if let last = generation.segments.last, !last.blocks.isEmpty {
-      let count = generation.segments.count
-      do {
-        try startSegment(epoch: last.nextEpoch, chain: last.endChain, lineage: lineage, isFirst: false)
-      } catch {
-        // Before the rename nothing happened to the state and the old log goes on; after it nobody knows.
-        if error.operation == .rename || error.path == directory { poison(error.description) }
-        assert(generation.segments.count == count)
-        throw .disk(error)
-      }
+      try startSegment(epoch: last.nextEpoch, chain: last.endChain, lineage: lineage, isFirst: false)
     }
     rewriting = newest.epoch
     return BaseRewriter(

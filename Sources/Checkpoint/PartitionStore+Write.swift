@@ -148,29 +148,38 @@ extension PartitionStore {
 
   private func beginLineage(_ header: EpochHeader) throws(CheckpointError) {
     assert(generation.segments.isEmpty && generation.base == nil)
-    do {
-      try startSegment(epoch: header.epoch, chain: 0, lineage: header.lineage, isFirst: true)
-    } catch {
-      poison(error.description)
-      throw .disk(error)
-    }
+    try startSegment(epoch: header.epoch, chain: 0, lineage: header.lineage, isFirst: true)
     generation.lineage = header.lineage
   }
 
   /// Creates a log, durably and at once whole, and makes it the active one.
-  func startSegment(epoch: UInt64, chain: UInt64, lineage: Lineage, isFirst: Bool) throws(DiskError) {
+  ///
+  /// Up to the rename a failure leaves everything as it was; from there on nobody knows, and the store is poisoned.
+  func startSegment(
+    epoch: UInt64, chain: UInt64, lineage: Lineage, isFirst: Bool
+  ) throws(CheckpointError) {
+    let segment = Segment(firstEpoch: epoch, startChain: chain)
+    let header = FileHeader(isBase: false, isFirst: isFirst, lineage: lineage, epoch: epoch, chain: chain).encoded()
     var name = FileName(.log, epoch)
     name.isTemporary = true
     let temporary = path(name.text)
-    name.isTemporary = false
-    let header = FileHeader(isBase: false, isFirst: isFirst, lineage: lineage, epoch: epoch, chain: chain).encoded()
-    let file = try disk.open(temporary, .create)
-    try file.write(header.bytes, at: 0)
-    try file.sync()
-    try disk.rename(temporary, to: path(name.text))
-    try disk.syncDirectory(directory)
-    generation.segments.append(Segment(firstEpoch: epoch, startChain: chain))
-    active = file
+    do {
+      let file = try disk.open(temporary, .create)
+      try file.write(header.bytes, at: 0)
+      try file.sync()
+    } catch {
+      try? disk.remove(temporary)
+      throw .disk(error)
+    }
+    do {
+      try disk.rename(temporary, to: path(segment.name))
+      try disk.syncDirectory(directory)
+      active = try disk.open(path(segment.name), .readWrite)
+    } catch {
+      poison(error.description)
+      throw .disk(error)
+    }
+    generation.segments.append(segment)
   }
 
   /// Removes whole logs from the newest back, each removal durable before the next, so that a crash in between leaves a
@@ -202,7 +211,9 @@ extension PartitionStore {
   private func settle(rewriteLast: Bool) throws {
     let segment = generation.segments[generation.segments.count - 1]
     let file = try disk.open(path(segment.name), .readWrite)
-    if try file.size() > segment.validEnd { try file.truncate(to: segment.validEnd) }
+    // The size that can be read may be no more durable than the content: setting it another way first makes it new.
+    try file.truncate(to: segment.validEnd + 1)
+    try file.truncate(to: segment.validEnd)
     if rewriteLast, let location = segment.blocks.last {
       let reader = try FileReader(path(segment.name), on: disk, limit: segment.validEnd)
       let (_, bytes) = try EntryReader.block(reader, at: location)
