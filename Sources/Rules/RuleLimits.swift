@@ -1,6 +1,6 @@
 // Every limit of the rule language, by name: a rule file that exceeds one is refused with the limit's value.
 
-/// Limits of a rule file and of what it compiles to.
+/// Limits of a rule file and of what it compiles to. Those the machine uses are inlined into it as constants.
 public enum RuleLimits {
   /// Bytes of a rule file.
   public static let fileBytes = 1 << 20
@@ -29,11 +29,11 @@ public enum RuleLimits {
   /// Characters of a title.
   public static let titleLength = 200
   /// Intermediate numbers an expression may hold at once.
-  public static let stackDepth = 64
+  @inlinable public static var stackDepth: Int { 64 }
   /// Values one evaluation keeps for re-use.
-  public static let slots = 32
+  @inlinable public static var slots: Int { 32 }
   /// Distinct instants one rule waits for.
-  public static let watches = 120
+  @inlinable public static var watches: Int { 120 }
   /// Instants `nextChange` looks at before it answers "check again here".
-  public static let changeCandidates = 64
+  @inlinable public static var changeCandidates: Int { 64 }
 }
