@@ -44,6 +44,9 @@ let package = Package(
       dependencies: ["CommandSupport", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       swiftSettings: settings),
 
+    // The synthetic shop and the terminal view of `tidewatch demo`.
+    .target(name: "Demo", dependencies: ["Events", "Models", "Rules", "Engine", "Kafka"], swiftSettings: settings),
+
     .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: settings),
     .testTarget(name: "CustomersTests", dependencies: ["Customers"], swiftSettings: settings),
     .testTarget(name: "ModelsTests", dependencies: ["Models"], swiftSettings: settings),
@@ -53,6 +56,7 @@ let package = Package(
       name: "CheckpointTests", dependencies: ["Checkpoint", "CheckpointTesting", "CXXHash"], swiftSettings: settings),
     .testTarget(name: "KafkaTests", dependencies: ["Kafka"], swiftSettings: settings),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Events"], swiftSettings: settings),
+    .testTarget(name: "DemoTests", dependencies: ["Demo", "Engine", "Events", "Models"], swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17
