@@ -146,7 +146,7 @@ public struct CustomerView: FeatureSource {
     case .daysSinceFirstSeen: return reaches(threshold, since: header.firstSeen, period: .days(1))
     case .daysSinceLastSeen: return reaches(threshold, since: header.lastSeen, period: .days(1))
     case .cartAgeHours: return cartSince.map { reaches(threshold, since: $0, period: .hours(1)) } ?? .distantFuture
-    case .age: return reachesAge(threshold)
+    case .age: return nextStep(feature)  // at most one step a year: step by step is cheap
     default: return .distantFuture
     }
   }
@@ -228,19 +228,6 @@ public struct CustomerView: FeatureSource {
     let elapsed = (now - start).microseconds
     let whole = elapsed >= 0 ? elapsed / period.microseconds + 1 : 0
     return (start + TimeSpan(microseconds: whole * period.microseconds)).roundedUpToSecond
-  }
-
-  /// The start of the birthday on which the age reaches `threshold`.
-  private func reachesAge(_ threshold: Double) -> Instant {
-    let age = number(.age)
-    // Nobody grows so old; and an undefined age reaches nothing.
-    guard age < threshold, threshold < 1000 else { return .distantFuture }
-    let birth = LocalDay(number: record.header.profile.birthDay)
-    var birthday = birth.nextBirthday(after: today)
-    let later = Int32(threshold.rounded(.up) - age) - 1
-    // Half a year before the one wanted, whatever leap days lie between: the next one from there is it.
-    if age >= 0, later > 0 { birthday = birth.nextBirthday(after: birthday + (later * 1461 / 4 - 183)) }
-    return context.calendar.start(of: birthday).roundedUpToSecond
   }
 
   private func reaches(_ threshold: Double, since start: Instant, period: TimeSpan) -> Instant {
