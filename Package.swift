@@ -43,9 +43,13 @@ let package = Package(
 
     // The command line.
     .target(name: "CommandSupport", swiftSettings: settings),
+    .target(name: "SchemaTesting", swiftSettings: settings),
     .executableTarget(
       name: "tidewatch",
-      dependencies: ["CommandSupport", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "Events", "Engine", "Checkpoint", "CommandSupport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: settings),
 
     // The synthetic shop and the terminal view of `tidewatch demo`.
@@ -62,6 +66,12 @@ let package = Package(
     .testTarget(name: "KafkaTests", dependencies: ["Kafka"], swiftSettings: settings),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Events"], swiftSettings: settings),
     .testTarget(name: "DemoTests", dependencies: ["Demo", "Engine", "Events", "Models"], swiftSettings: settings),
+    .testTarget(name: "CommandSupportTests", dependencies: ["CommandSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "SchemaTests", dependencies: ["SchemaTesting", "Engine", "Events", "Models", "Rules"],
+      swiftSettings: settings),
+    // Runs the built binary as a user would.
+    .testTarget(name: "EndToEndTests", dependencies: ["tidewatch", "Checkpoint"], swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

@@ -17,7 +17,9 @@ struct Tidewatch: AsyncParsableCommand {
       """,
     version: "0.1.0",
     // One line a command, in the order in which a newcomer meets them.
-    subcommands: []
+    subcommands: [
+      CheckpointCommand.self
+    ]
   )
 
   /// Commands throw `CommandFailure` to choose their exit status; everything else is ArgumentParser's own.

@@ -1,0 +1,53 @@
+# The ways to build, test and try Tidewatch. Everything is built once, in release mode, under .build:
+# the property tests need that speed, and tests, demo and CI share what it compiles.
+
+SWIFT ?= swift
+SWIFT_FLAGS ?=
+# `make demo ARGS="--duration 30s"`, `make test ARGS="--filter Rules"`
+ARGS ?=
+
+BUILD_FLAGS = -c release $(SWIFT_FLAGS)
+# Tests use no @testable; without this they would compile everything a second time.
+TEST_FLAGS = $(BUILD_FLAGS) --disable-testable-imports
+BINARY = .build/release/tidewatch
+SOURCES = Package.swift Sources Tests
+
+.PHONY: help deps build test demo check check-data format format-check clean
+
+help:
+	@echo "make demo           install what is missing, build, and run the main job on an embedded broker (Ctrl-C ends it)"
+	@echo "make test           install what is missing and run all tests"
+	@echo "make build          install what is missing and build $(BINARY)"
+	@echo "make check          check the configuration in config/"
+	@echo "make check-data     import and replay the published data sets in ../shared/data"
+	@echo "make format         format all Swift sources in place"
+	@echo "make format-check   fail if anything is not formatted"
+	@echo "make deps           install missing C libraries through apt-get (done by the others too)"
+	@echo "make clean          remove .build"
+
+deps:
+	@.ci/deps
+
+build: deps
+	$(SWIFT) build $(BUILD_FLAGS) --product tidewatch
+
+test: deps
+	$(SWIFT) test $(TEST_FLAGS) $(ARGS)
+
+demo: build
+	$(BINARY) demo $(ARGS)
+
+check: build
+	$(BINARY) check --config config/tidewatch.yaml $(ARGS)
+
+check-data: deps
+	TIDEWATCH_TEST_DATA_REQUIRED=1 $(SWIFT) test $(TEST_FLAGS) --filter PublishedData
+
+format:
+	$(SWIFT) format --in-place --parallel --recursive --configuration .swift-format $(SOURCES)
+
+format-check:
+	$(SWIFT) format lint --strict --parallel --recursive --configuration .swift-format $(SOURCES)
+
+clean:
+	$(SWIFT) package clean

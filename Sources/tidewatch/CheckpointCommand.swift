@@ -1,0 +1,98 @@
+// `tidewatch checkpoint`: looks at saved state without changing it.
+
+import ArgumentParser
+import Checkpoint
+import CommandSupport
+import Foundation
+
+struct CheckpointCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "checkpoint",
+    abstract: "Look at the state on disk without changing it.",
+    subcommands: [Inspect.self, Verify.self])
+
+  struct Inspect: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Show what a state directory holds: partitions, epochs, offsets, clock, versions.",
+      discussion: """
+        DIR is the state directory, a consumer group's directory in it, or one partition's. Reads the heads of the \
+        files and checks the logs; 'verify' reads every byte. Takes no lock and changes nothing, so it may be used on a \
+        running daemon's directory, where the end of a log may look unfinished.
+
+        EXIT STATUS: 0 everything read is sound; 65 something is damaged (the message says which file, at which byte); \
+        66 DIR is missing, cannot be read or holds no checkpoint.
+        """)
+    @OptionGroup var options: Options
+
+    func run() throws {
+      try report(options) { path throws(DiskError) in
+        try PartitionReport.inspect(path, blockLimit: options.epochs)
+      }
+    }
+  }
+
+  struct Verify: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Read every byte of a state directory and check every checksum.",
+      discussion: """
+        Like 'inspect', and reads both generations whole, restores the newest in memory and counts its live keys. \
+        Best on a copy or while the daemon is stopped: files may vanish while they are looked at.
+
+        EXIT STATUS: 0 everything is sound; 65 something is damaged (the message says which file, at which byte); \
+        66 DIR is missing, cannot be read or holds no checkpoint.
+        """)
+    @OptionGroup var options: Options
+
+    func run() throws {
+      try report(options) { path throws(DiskError) in try PartitionReport.verify(path, blockLimit: options.epochs) }
+    }
+  }
+
+  struct Options: ParsableArguments {
+    @Argument(help: "State directory, as state.dir in the configuration.")
+    var directory: String
+
+    @Flag(help: "Print JSON, one object, for other programs.")
+    var json = false
+
+    @Option(help: ArgumentHelp("How many of the newest epochs to list per partition.", valueName: "count"))
+    var epochs = 1
+
+    func validate() throws {
+      if !(0...100_000).contains(epochs) { throw ValidationError("--epochs must be between 0 and 100000.") }
+    }
+  }
+}
+
+/// Reads every partition below the directory, prints the reports, and fails if one is bad.
+private func report(
+  _ options: CheckpointCommand.Options, read: (String) throws(DiskError) -> PartitionReport
+) throws {
+  let reports: [PartitionReport]
+  do {
+    let directories = try CheckpointLayout.partitions(under: options.directory)
+    if directories.isEmpty {
+      throw CommandFailure(
+        .noInput,
+        "\(options.directory) holds no checkpoint. Give the directory that state.dir names in the configuration, "
+          + "one group's in it, or one partition's (p0, p1, ...)")
+    }
+    reports = try directories.map(read)
+  } catch let error as DiskError {
+    throw CommandFailure(error.kind == .inputOutput ? .inputOutput : .noInput, error.description)
+  }
+  if options.json {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    let data = try encoder.encode(CheckpointDocument(reports))
+    Terminal.write(String(decoding: data, as: UTF8.self) + "\n")
+  } else {
+    Terminal.write(reports.map(\.text).joined(separator: "\n"))
+  }
+  let bad = reports.filter { !$0.isSound }
+  if let first = bad.first {
+    let reason = first.error?.description ?? first.firstDamage?.description ?? "damaged"
+    throw CommandFailure(.data, "\(bad.count) of \(reports.count) partitions are not sound. \(reason)")
+  }
+}

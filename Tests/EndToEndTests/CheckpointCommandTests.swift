@@ -1,0 +1,129 @@
+// `checkpoint inspect` and `checkpoint verify` on good, damaged, unfinished and absent state.
+
+import Checkpoint
+import Foundation
+import Testing
+
+@Suite struct CheckpointCommandTests {
+  let scratch: ScratchDirectory
+
+  /// Two partitions of one group with three epochs each.
+  init() throws {
+    scratch = try ScratchDirectory()
+    for partition in 0..<2 as Range<Int32> {
+      let directory = CheckpointLayout.directory(state: scratch.url.path, name: "shop", partition: partition)
+      let store = try PartitionStore(opening: directory)
+      try store.truncate(after: nil)
+      let lineage = Lineage(high: 1, low: UInt64(partition))
+      for epoch in 0..<3 as Range<UInt64> {
+        _ = try store.append(
+          EpochHeader(
+            lineage: lineage, epoch: epoch, clock: 1_772_368_496_123_000, partition: partition, partitionCount: 2,
+            offsets: [TopicOffset(topic: "myOrders", next: Int64(epoch) * 10)], rulesRevision: 4,
+            engineVersion: "0.1.0", cleanShutdown: epoch == 2)
+        ) { writer in
+          writer.put(key: Array("customer-\(epoch)".utf8), value: [1, 2, 3, UInt8(epoch)])
+          if epoch == 2 { writer.remove(key: Array("customer-0".utf8)) }
+        }
+        try store.sync()
+        try store.confirm(epoch)
+      }
+    }
+  }
+
+  private func log(of partition: Int) throws -> URL {
+    let directory = scratch.url.appendingPathComponent("shop/p\(partition)")
+    let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+    return directory.appendingPathComponent(try #require(names.first { $0.hasPrefix("log-") }))
+  }
+
+  @Test(arguments: ["inspect", "verify"]) func soundState(command: String) async throws {
+    for place in ["", "/shop", "/shop/p0"] {
+      let outcome = try await Binary.run(["checkpoint", command, scratch.url.path + place])
+      #expect(outcome.status == 0, "\(outcome.errorText)")
+      #expect(outcome.text.contains("/shop/p0: sound\n"))
+      #expect(outcome.text.contains("/shop/p1: sound\n") == (place != "/shop/p0"))
+      #expect(outcome.text.contains("epochs        0 to 2"))
+      #expect(outcome.text.contains("clock         2026-03-01T12:34:56.123Z"))
+      #expect(outcome.text.contains("next        myOrders 20"))
+      #expect(outcome.text.contains("shutdown      clean"))
+      #expect(outcome.text.contains("live state    2 keys") == (command == "verify"))
+    }
+  }
+
+  @Test func jsonHasStableNames() async throws {
+    struct Document: Decodable {
+      struct Partition: Decodable {
+        struct Epoch: Decodable {
+          var epoch: Int
+          var tag, clock: String
+          var clock_microseconds: Int
+          var offsets: [String: Int]
+          var rules_revision: Int
+          var clean_shutdown: Bool
+          var entries, removals: Int
+        }
+        var directory: String
+        var sound: Bool
+        var first_epoch, last_epoch, live_keys: Int
+        var epochs: [Epoch]
+      }
+      var sound: Bool
+      var partitions: [Partition]
+    }
+    let outcome = try await Binary.run(["checkpoint", "verify", "--json", "--epochs", "2", scratch.url.path])
+    #expect(outcome.status == 0)
+    let document = try JSONDecoder().decode(Document.self, from: outcome.output)
+    #expect(document.sound)
+    #expect(document.partitions.count == 2)
+    let partition = try #require(document.partitions.last)
+    #expect(partition.sound && partition.first_epoch == 0 && partition.last_epoch == 2 && partition.live_keys == 2)
+    #expect(partition.epochs.map(\.epoch) == [1, 2])
+    let newest = try #require(partition.epochs.last)
+    // Topic names are left as they are.
+    #expect(newest.offsets == ["myOrders": 20])
+    #expect(newest.clean_shutdown && newest.rules_revision == 4 && newest.entries == 2 && newest.removals == 1)
+    #expect(newest.clock == "2026-03-01T12:34:56.123Z" && newest.clock_microseconds == 1_772_368_496_123_000)
+  }
+
+  @Test(arguments: ["inspect", "verify"]) func damageIsNamed(command: String) async throws {
+    let log = try log(of: 1)
+    var bytes = try Data(contentsOf: log)
+    bytes[bytes.count / 2] ^= 0x40
+    try bytes.write(to: log)
+    for json in [[], ["--json"]] {
+      let outcome = try await Binary.run(["checkpoint", command, scratch.url.path] + json)
+      #expect(outcome.status == 65)
+      #expect(outcome.errorText.contains("1 of 2 partitions are not sound"))
+      #expect(outcome.errorText.contains("\(log.path) at byte "))
+      if json.isEmpty {
+        #expect(outcome.text.contains("/shop/p0: sound\n"))
+        #expect(outcome.text.contains("/shop/p1: DAMAGED\n"))
+      } else {
+        #expect(outcome.text.contains("\"sound\" : false"))
+      }
+    }
+    // Looking changes nothing.
+    #expect(try Data(contentsOf: log) == bytes)
+  }
+
+  @Test func unfinishedEndIsNoDamage() async throws {
+    let log = try log(of: 0)
+    let bytes = try Data(contentsOf: log).dropLast(5)
+    try bytes.write(to: log)
+    let outcome = try await Binary.run(["checkpoint", "verify", scratch.url.path])
+    #expect(outcome.status == 0, "\(outcome.errorText)")
+    #expect(outcome.text.contains("/shop/p0: sound, with an unfinished block at the end\n"))
+    #expect(outcome.text.contains("epochs        0 to 1"))
+  }
+
+  @Test func absentStateEndsWith66() async throws {
+    let missing = try await Binary.run(["checkpoint", "inspect", scratch.path("nowhere")])
+    #expect(missing.status == 66)
+    #expect(missing.errorText.contains("nowhere"))
+    try FileManager.default.createDirectory(atPath: scratch.path("empty"), withIntermediateDirectories: true)
+    let empty = try await Binary.run(["checkpoint", "verify", scratch.path("empty")])
+    #expect(empty.status == 66)
+    #expect(empty.errorText.contains("holds no checkpoint"))
+  }
+}
