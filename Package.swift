@@ -25,16 +25,19 @@ let package = Package(
     .target(
       name: "Rules", dependencies: ["Events", "Customers", "Models", .product(name: "Yams", package: "Yams")],
       swiftSettings: settings),
-    .target(name: "Engine", dependencies: ["Events", "Customers", "Models", "Rules", "CXXHash"], swiftSettings: settings),
+    .target(
+      name: "Engine", dependencies: ["Events", "Customers", "Models", "Rules", "CXXHash"], swiftSettings: settings),
 
     // What an operator writes: one annotated YAML file, checked whole before anything starts.
     .target(
-      name: "Configuration", dependencies: ["Events", "Customers", "Models", "Rules", "Engine", .product(name: "Yams", package: "Yams")],
+      name: "Configuration",
+      dependencies: ["Events", "Customers", "Models", "Rules", "Engine", .product(name: "Yams", package: "Yams")],
       swiftSettings: settings),
 
     // CSV exports to native events.
     .target(
-      name: "Import", dependencies: ["Events", "CZlib", .product(name: "Yams", package: "Yams")], swiftSettings: settings),
+      name: "Import", dependencies: ["Events", "CZlib", .product(name: "Yams", package: "Yams")],
+      swiftSettings: settings),
 
     // The part that touches disk and network.
     .target(name: "Checkpoint", dependencies: ["CXXHash"], swiftSettings: settings),
@@ -56,7 +59,12 @@ let package = Package(
     .target(name: "Demo", dependencies: ["Events", "Models", "Rules", "Engine", "Kafka"], swiftSettings: settings),
 
     .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: settings),
-    .testTarget(name: "CustomersTests", dependencies: ["Customers"], swiftSettings: settings),
+    // A slow, plain second opinion that tests of several targets compare with.
+    .target(
+      name: "ReferenceTesting", dependencies: ["Events", "Customers"], path: "Tests/ReferenceTesting",
+      swiftSettings: settings),
+    .testTarget(
+      name: "CustomersTests", dependencies: ["Customers", "Events", "ReferenceTesting"], swiftSettings: settings),
     .testTarget(name: "ModelsTests", dependencies: ["Models"], swiftSettings: settings),
     .testTarget(name: "RulesTests", dependencies: ["Rules"], swiftSettings: settings),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "Events"], swiftSettings: settings),

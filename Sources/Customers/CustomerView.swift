@@ -146,7 +146,7 @@ public struct CustomerView: FeatureSource {
     case .daysSinceFirstSeen: return reaches(threshold, since: header.firstSeen, period: .days(1))
     case .daysSinceLastSeen: return reaches(threshold, since: header.lastSeen, period: .days(1))
     case .cartAgeHours: return cartSince.map { reaches(threshold, since: $0, period: .hours(1)) } ?? .distantFuture
-    case .age: return nextStep(feature)  // at most one step a year: step by step is cheap
+    case .age: return reachesAge(threshold)
     default: return .distantFuture
     }
   }
@@ -230,11 +230,24 @@ public struct CustomerView: FeatureSource {
     return (start + TimeSpan(microseconds: whole * period.microseconds)).roundedUpToSecond
   }
 
+  /// The start of the birthday on which the age reaches `threshold`.
+  private func reachesAge(_ threshold: Double) -> Instant {
+    let age = number(.age)
+    // Nobody grows so old; and an undefined age reaches nothing.
+    guard age < threshold, threshold < 1000 else { return .distantFuture }
+    let birth = LocalDay(number: record.header.profile.birthDay)
+    var birthday = birth.nextBirthday(after: today)
+    let later = Int32(threshold.rounded(.up) - age) - 1
+    // Half a year before the one wanted, whatever leap days lie between: the next one from there is it.
+    if age >= 0, later > 0 { birthday = birth.nextBirthday(after: birthday + (later * 1461 / 4 - 183)) }
+    return context.calendar.start(of: birthday).roundedUpToSecond
+  }
+
   private func reaches(_ threshold: Double, since start: Instant, period: TimeSpan) -> Instant {
     let periods = threshold.rounded(.up)
     guard periods < 1e7, periods > -1e7 else { return .distantFuture }
-    let instant = (start + TimeSpan(microseconds: Int64(periods) * period.microseconds)).roundedUpToSecond
-    return instant > now ? instant : .distantFuture
+    let instant = start + TimeSpan(microseconds: Int64(periods) * period.microseconds)
+    return instant > now ? instant.roundedUpToSecond : .distantFuture
   }
 }
 

@@ -19,8 +19,15 @@ struct DayCell {
 }
 
 extension EventType {
-  /// Days for which events of this type are counted: the largest N in `events.count(type, Nd)`.
-  public var countedDays: Int { self == .supportTicket || self == .orderRefunded ? 90 : 30 }
+  /// Days for which events of this type are counted: the largest N in `events.count(type, Nd)`; for refunds the largest
+  /// in `refunds.count(Nd)`.
+  public var countedDays: Int {
+    switch self {
+    case .orderRefunded: Window.longestDays
+    case .supportTicket: 90
+    default: 30
+    }
+  }
 }
 
 extension CustomerRecord {

@@ -19,7 +19,7 @@ struct OrderEntry {
   /// Amounts fill the low 48 bits: 10^13 < 2^44, refunds add up to at most 2^48 - 1.
   private static let amountMask: UInt64 = (1 << 48) - 1
 
-  /// XXH3 of the order id; of the event id for an unlinked refund.
+  /// XXH3 of the order id; for an unlinked refund of the event id, or without one its instant.
   var idHash: UInt64
   /// Payment; until it is paid: the earliest event about it.
   var time: Instant
@@ -79,7 +79,10 @@ extension CustomerRecord {
     counters: inout RecordCounters
   ) {
     let unlinkedRefund = event.type == .orderRefunded && event.orderHash == 0
-    let key = unlinkedRefund ? (event.idHash == 0 ? 1 : event.idHash) : event.orderHash
+    // A refund with neither order nor event id joins others of the same instant: they add up there all the same.
+    let key =
+      !unlinkedRefund
+      ? event.orderHash : event.idHash != 0 ? event.idHash : UInt64(bitPattern: event.time.microseconds)
     var entry: OrderEntry
     let list = orders
     if let position = list.firstIndex(where: {
@@ -113,7 +116,9 @@ extension CustomerRecord {
       }
       entry.flags.insert(.paid)
     case .orderRefunded:
-      entry.refunded += event.amount.minorUnits
+      // Without an amount the whole order goes back, whatever it was or will be worth.
+      let isWhole = !event.hasAmount && !entry.flags.contains(.unlinked)
+      entry.refunded = isWhole ? .max : entry.refunded + event.amount.minorUnits
       if entry.refunds < .max { entry.refunds += 1 }
       noteTime(event.time, in: &entry)
     case .orderCancelled:

@@ -10,7 +10,7 @@ import Testing
 
   /// Follows `nextChange` as the engine does (an answer without a flip is a check: ask again there) and compares with
   /// the first hour of a scan at which the value differs.
-  static func compare(_ rules: RuleSet, _ index: Int, _ shopper: Shopper, _ context: String) -> (
+  static func compare<S: FeatureSource>(_ rules: RuleSet, _ index: Int, _ shopper: S, _ context: String) -> (
     flip: Bool, checks: Int
   ) {
     let start = rules.evaluate(index, source: shopper, current: 0)
