@@ -97,6 +97,7 @@ struct BaseFileWriter: ~Copyable {
   private var chunk = RawBuffer(capacity: CheckpointLimits.baseChunkBytes + (64 << 10))
   private var chunkEntries: UInt64 = 0
   private var totals = BaseTotals()
+  private var unsyncedBytes = 0
   private let chunksStart: UInt64
 
   /// Creates the file and writes its head.
@@ -182,7 +183,14 @@ struct BaseFileWriter: ~Copyable {
     chunk.store(UInt32(chunk.count), at: Format.Frame.length)
     chunk.store(chain, at: Format.Frame.chain)
     chunk.store(checksum(chunk.bytes.slice(8, chunk.count)), at: Format.Frame.checksum)
-    do { try file.write(chunk.bytes, at: at) } catch { throw .disk(error) }
+    do {
+      try file.write(chunk.bytes, at: at)
+      unsyncedBytes += chunk.count
+      if unsyncedBytes >= CheckpointLimits.baseSyncBytes {
+        try file.sync()
+        unsyncedBytes = 0
+      }
+    } catch { throw .disk(error) }
     at += UInt64(chunk.count)
   }
 }

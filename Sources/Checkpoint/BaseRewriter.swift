@@ -12,7 +12,8 @@ public struct NewBase: Sendable {
 /// One rewrite. It reads only files that nobody writes any more.
 ///
 /// Three sequential passes: the log, to learn each key's last entry; the base, of which the untouched entries are
-/// copied; the log again, of which the last entries are copied. Memory: about 50 bytes and the key for each key in the log.
+/// copied; the log again, of which the last entries are copied. Memory: the key and about 50 bytes
+/// for each key in the log.
 public struct BaseRewriter: Sendable {
   let plan: ReadPlan
   let header: EpochHeader

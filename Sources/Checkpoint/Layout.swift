@@ -2,8 +2,8 @@
 
 /// Where the checkpoint of a partition is kept.
 public enum CheckpointLayout {
-  /// `<stateDirectory>/<name>/p<partition>`. Bytes of `name` that are no letter, digit, `-`, `_` or inner `.` become `%XX`,
-  /// so that any consumer group's name is one directory, its own.
+  /// `<stateDirectory>/<name>/p<partition>`. Bytes of `name` that are no letter, digit, `-`, `_` or inner `.`
+  /// become `%XX`, so that any consumer group's name is one directory, its own.
   public static func directory(state stateDirectory: String, name: String, partition: Int32) -> String {
     join(join(stateDirectory, escape(name)), "p\(partition)")
   }

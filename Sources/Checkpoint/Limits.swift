@@ -15,6 +15,9 @@ public enum CheckpointLimits {
 
   /// A base is written in chunks of about this many bytes, each with its own checksum.
   static let baseChunkBytes = 1 << 20
+  /// A base is synced each time this many bytes were written, so that the owner's small syncs never
+  /// wait for a large one.
+  static let baseSyncBytes = 32 << 20
   /// Bytes read from a file at a time.
   static let readWindowBytes = 1 << 20
 }

@@ -4,8 +4,8 @@ extension PartitionStore {
   /// Starts a rewrite of the base if one is due: the current log is closed, a new one begun, and the returned rewriter
   /// makes the base of the newest epoch out of the closed files while this store goes on appending.
   ///
-  /// Run it on any one thread and give its result to `finishRewrite`. To be called after `confirm`; nil while the newest
-  /// epoch is unconfirmed, a rewrite is under way or the log is short (unless `evenIfShort`).
+  /// Run it on any one thread and give its result to `finishRewrite`. To be called after `confirm`; nil while the
+  /// newest epoch is unconfirmed, a rewrite is under way or the log is short (unless `evenIfShort`).
   /// - Throws: `.disk` when the new log cannot be begun. If it may have been, the store is poisoned.
   public func startRewriteIfDue(evenIfShort: Bool = false) throws(CheckpointError) -> BaseRewriter? {
     guard case .ready = phase, rewriting == nil, let newest = newestHeader, confirmed == newest.epoch,

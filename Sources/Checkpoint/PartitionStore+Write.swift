@@ -3,10 +3,10 @@
 extension PartitionStore {
   /// Makes `epoch` the newest, cutting every later block and any torn tail, and makes the store writable.
   ///
-  /// Nil cuts everything; that is allowed only before the first base. To be called once after opening (with the epoch
-  /// that is the truth, even if it is the newest already: `truncate(after: newestEpoch)`), and again whenever an epoch is aborted. The newest block is
-  /// written once more and synced, because a block that can be read may still be lost: its writer may have died before
-  /// the sync, or the sync may have failed.
+  /// Nil cuts everything; that is allowed only before the first base. To be called once after opening, with the epoch
+  /// that is the truth, even if it is the newest already (`truncate(after: newestEpoch)`), and again whenever an epoch
+  /// is aborted. The first call writes and syncs the newest block once more, because a block that can be read may still be
+  /// lost: its writer may have died before the sync, or the sync may have failed.
   /// - Throws: `.noSuchEpoch`, `.misuse` for an epoch below a confirmed one, `.disk`; after `.disk` it is poisoned.
   public func truncate(after epoch: UInt64?) throws(CheckpointError) {
     if case .poisoned(let cause) = phase { throw .poisoned(directory: directory, cause: cause) }
@@ -80,7 +80,8 @@ extension PartitionStore {
   }
 
   /// Makes the appended block durable (fdatasync). Does nothing if none is waiting.
-  /// - Throws: `.disk`, after which the store is poisoned: a sync that failed once proves nothing when it succeeds later.
+  /// - Throws: `.disk`, after which the store is poisoned: a sync that failed once proves nothing when it succeeds
+  ///   later.
   public func sync() throws(CheckpointError) {
     switch phase {
     case .ready: return

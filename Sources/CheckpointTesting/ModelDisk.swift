@@ -12,8 +12,8 @@ import Synchronization
 public final class ModelDisk: Disk {
   /// What may be made to fail. All are off at first.
   public struct Faults: Sendable {
-    /// The disk goes away at this many changing calls from now: that call is not carried out (a write: in part) and it and
-    /// all later ones fail until `crash()`.
+    /// The disk goes away after this many more changing calls: the next is not carried out (a write: in part), and it
+    /// and all later ones fail until `crash()`.
     public var stopAfterChanges: Int?
     /// The next write fails with this errno after writing a part of its bytes.
     public var nextWrite: Int32?

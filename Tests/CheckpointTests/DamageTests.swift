@@ -196,6 +196,37 @@ private let lastBase = directory + "/base-000000000003.tw"
     }
   }
 
+  @Test func wholeBlocksOutOfPlaceAreDamage() throws {
+    func log(_ value: UInt8) throws -> Bytes {
+      let disk = ModelDisk(seed: 1)
+      let store = try openNewest(disk)
+      for epoch in UInt64(0)...2 { try store.commit(Epoch(changes: [([1], [value])]), header(epoch)) }
+      return try #require(disk.contents(of: directory + "/log-000000000000.tw"))
+    }
+    let (one, two) = (try log(1), try log(2))
+    let size = (one.count - 64) / 3
+    func block(_ log: Bytes, _ index: Int) -> Bytes { Array(log[(64 + index * size)..<(64 + (index + 1) * size)]) }
+    func open(_ blocks: [Bytes]) throws -> ClosedRange<UInt64>? {
+      let disk = ModelDisk(seed: 1)
+      try disk.createDirectories(directory)
+      disk.setContents(one[..<64] + blocks.flatMap { $0 }, of: directory + "/log-000000000000.tw")
+      return try PartitionStore(opening: directory, on: disk).epochs
+    }
+    #expect(try open([block(one, 0), block(one, 1), block(one, 2)]) == 0...2)
+    #expect(try open([block(two, 0), block(two, 1)]) == 0...1)
+    for (blocks, reason) in [
+      ([block(one, 0), block(two, 1)], "does not continue"), ([block(one, 0), block(one, 0)], "is of epoch 0"),
+      ([block(one, 1)], "is of epoch 1"), ([block(one, 0), block(one, 2)], "is of epoch 2"),
+    ] {
+      #expect {
+        try open(blocks)
+      } throws: { error in
+        damage(of: error).map { $0.reason.contains(reason) && $0.offset == UInt64(64 + (blocks.count - 1) * size) }
+          ?? false
+      }
+    }
+  }
+
   @Test func aNewerFormatIsNotDamage() throws {
     let disk = ModelDisk(seed: 1)
     try openNewest(disk).commit(Epoch(), header(0))
