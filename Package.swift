@@ -9,6 +9,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
   ],
   targets: [
     // C shims over system libraries.
@@ -43,6 +44,15 @@ let package = Package(
     .target(name: "Checkpoint", dependencies: ["CXXHash"], swiftSettings: settings),
     .target(name: "CheckpointTesting", dependencies: ["Checkpoint"], swiftSettings: settings),
     .target(name: "Kafka", dependencies: ["CRdKafka"], swiftSettings: settings),
+
+    // What puts them together and runs.
+    .target(
+      name: "Daemon",
+      dependencies: [
+        "Events", "Customers", "Rules", "Engine", "Configuration", "Checkpoint", "Kafka",
+        .product(name: "FlyingFox", package: "FlyingFox"),
+      ],
+      swiftSettings: settings),
 
     // The command line.
     .target(name: "CommandSupport", swiftSettings: settings),
@@ -80,6 +90,10 @@ let package = Package(
       swiftSettings: settings),
     // Runs the built binary as a user would.
     .testTarget(name: "EndToEndTests", dependencies: ["tidewatch", "Checkpoint"], swiftSettings: settings),
+    .testTarget(
+      name: "DaemonTests",
+      dependencies: ["Daemon", "Configuration", "Engine", "Events", "Checkpoint", "CheckpointTesting", "Kafka"],
+      swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

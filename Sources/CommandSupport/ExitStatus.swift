@@ -11,6 +11,7 @@ public enum ExitStatus: Int32, CaseIterable, Sendable {
   case software = 70
   case cannotCreate = 73
   case inputOutput = 74
+  case restart = 75
   case configuration = 78
   case stateRefused = 79
 
@@ -22,7 +23,8 @@ public enum ExitStatus: Int32, CaseIterable, Sendable {
     case .data: "the input or a file of state is damaged or not in its format"
     case .noInput: "an input file is missing or cannot be opened"
     case .unavailable: "Kafka cannot be reached, or a topic is missing"
-    case .software: "fatal error in the daemon, or fenced by another member"
+    case .software: "halted until an operator has looked: a lost range, damage, a full disk"
+    case .restart: "fenced, or a commit of unknown outcome: start again, nothing is lost"
     case .cannotCreate: "an output file or directory cannot be created"
     case .inputOutput: "reading or writing failed, for example a full disk"
     case .stateRefused: "state on disk and offsets in Kafka disagree: yours to decide"

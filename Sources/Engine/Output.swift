@@ -42,6 +42,13 @@ public struct OutputBuffer: Sendable {
     public var value: Range<Int>
     /// The task's clock at emission, header `ce_time`.
     public var emittedAt: Instant
+    public init(topic: OutputTopic, key: Range<Int>, id: Range<Int>, value: Range<Int>, emittedAt: Instant) {
+      self.topic = topic
+      self.key = key
+      self.id = id
+      self.value = value
+      self.emittedAt = emittedAt
+    }
   }
   public var bytes: [UInt8] = []
   public var entries: [Entry] = []

@@ -1,0 +1,84 @@
+// HTTP on loopback: /livez, /readyz with reasons, /metrics. Reads snapshots, touches nothing else.
+// The full admin API comes later; its routes belong here.
+
+import Configuration
+import FlyingFox
+import FlyingSocks
+import Foundation
+
+struct AdminServer: Sendable {
+  /// After this long without a turn of the data plane, /livez says so.
+  static let silenceBound: Int64 = 60_000_000
+
+  let address: Configuration.Admin.Address
+  let published: Shared<DaemonSnapshot>
+
+  /// What a request is answered with, without any HTTP: what the tests look at.
+  struct Answer: Sendable, Equatable {
+    var status: Int
+    var contentType: String
+    var body: String
+  }
+
+  static func livez(_ snapshot: DaemonSnapshot, nowMonotonic: Int64) -> Answer {
+    let silence = nowMonotonic - snapshot.beat
+    guard snapshot.beat == 0 || silence < silenceBound else {
+      return Answer(
+        status: 503, contentType: "text/plain; charset=utf-8",
+        body: "the data plane has not gone round for \(silence / 1_000_000) s\n")
+    }
+    return Answer(status: 200, contentType: "text/plain; charset=utf-8", body: "ok\n")
+  }
+
+  static func readyz(_ snapshot: DaemonSnapshot) -> Answer {
+    struct Body: Encodable {
+      struct Reason: Encodable {
+        var code: String
+        var detail: String
+      }
+      var ready: Bool
+      var reasons: [Reason]
+    }
+    let reasons = snapshot.reasons.map { Body.Reason(code: $0.code, detail: $0.detail) }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let data = (try? encoder.encode(Body(ready: reasons.isEmpty, reasons: reasons))) ?? Data("{}".utf8)
+    return Answer(
+      status: reasons.isEmpty ? 200 : 503, contentType: "application/json",
+      body: String(decoding: data, as: UTF8.self) + "\n")
+  }
+
+  static func metrics(_ snapshot: DaemonSnapshot, nowMonotonic: Int64) -> Answer {
+    Answer(
+      status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
+      body: Metrics.text(snapshot, nowMonotonic: nowMonotonic))
+  }
+
+  /// Serves until cancelled.
+  func run() async throws {
+    let server = try makeServer()
+    let published = published
+    await server.appendRoute("GET /livez") { _ in
+      Self.response(Self.livez(published.read(), nowMonotonic: SystemWall().monotonicMicroseconds))
+    }
+    await server.appendRoute("GET /readyz") { _ in Self.response(Self.readyz(published.read())) }
+    await server.appendRoute("GET /metrics") { _ in
+      Self.response(Self.metrics(published.read(), nowMonotonic: SystemWall().monotonicMicroseconds))
+    }
+    try await server.run()
+  }
+
+  private func makeServer() throws -> HTTPServer {
+    if address.host == "[::1]" {
+      return HTTPServer(address: try .inet6(ip6: "::1", port: address.port), logger: .disabled)
+    }
+    return HTTPServer(address: try .inet(ip4: "127.0.0.1", port: address.port), logger: .disabled)
+  }
+
+  private static func response(_ answer: Answer) -> HTTPResponse {
+    HTTPResponse(
+      statusCode: answer.status == 200 ? .ok : .serviceUnavailable,
+      headers: [.contentType: answer.contentType, HTTPHeader("Cache-Control"): "no-store"], body: Data(answer.body.utf8)
+    )
+  }
+}

@@ -1,0 +1,143 @@
+// The daemon as a whole: starts the data plane, the source watch and the admin server, and ends them in order.
+
+import Checkpoint
+import Configuration
+import Engine
+import Events
+import Glibc
+import Kafka
+
+/// A daemon of one configuration. `run` blocks the calling thread until the data plane has ended.
+public struct Daemon: Sendable {
+  public var settings: DataPlaneSettings
+  private let stop: StopRequest
+  private let published = Shared(DaemonSnapshot())
+
+  /// - Parameter stop: ends the run in good order: the open epoch is committed.
+  public init(_ settings: DataPlaneSettings, stop: StopRequest = StopRequest()) {
+    self.settings = settings
+    self.stop = stop
+  }
+
+  /// The newest snapshot; for views beside the admin server.
+  public var snapshot: DaemonSnapshot { published.read() }
+
+  /// The librdkafka settings of a configuration.
+  /// - Throws: `KafkaError` naming each property that is wrong.
+  public static func kafkaConfiguration(_ configuration: Configuration) throws(KafkaError) -> KafkaConfiguration {
+    let properties = Dictionary(
+      configuration.kafka.properties.map { ($0.name, $0.value) }, uniquingKeysWith: { _, last in last })
+    return try KafkaConfiguration(
+      bootstrapServers: configuration.kafka.bootstrap,
+      clientID: "tidewatch-\(configuration.kafka.group)-\(configuration.kafka.instance)", properties: properties)
+  }
+
+  public func run() -> DataPlaneEnd {
+    let kafka: KafkaConfiguration
+    do throws(KafkaError) { kafka = try Self.kafkaConfiguration(settings.configuration) } catch {
+      return DataPlaneEnd(.badConfiguration, "\(error)")
+    }
+    let admin = startAdminServer()
+    defer { admin?.cancel() }
+
+    let end = Shared<DataPlaneEnd?>(nil)
+    do throws(ThreadError) {
+      let thread = try DedicatedThread("tw-data") { end.write(runDataPlane(kafka)) }
+      thread.join()
+    } catch { return DataPlaneEnd(.failure, "\(error)") }
+    return end.read() ?? DataPlaneEnd(.failure, "the data plane ended without a result")
+  }
+
+  private func startAdminServer() -> Task<Void, Never>? {
+    guard let address = settings.configuration.admin.listen else { return nil }
+    let server = AdminServer(address: address, published: published)
+    let log = settings.log
+    return Task.detached {
+      do { try await server.run() } catch {
+        if !Task.isCancelled { log.error("admin server on \(address.host):\(address.port): \(error)") }
+      }
+    }
+  }
+
+  /// Everything that is confined to the data-plane thread is made here, on it.
+  private func runDataPlane(_ kafka: KafkaConfiguration) -> DataPlaneEnd {
+    let notifier = SystemdNotifier(
+      socketPath: getenv("NOTIFY_SOCKET").map { String(cString: $0) },
+      watchdogMicroseconds: getenv("WATCHDOG_USEC").map { String(cString: $0) })
+    let plan: TopicPlan
+    switch waitForTopics(kafka, notifier) {
+    case .success(let found): plan = found
+    case .failure(let early): return early.end
+    }
+    let configuration = settings.configuration
+    let looks = Mailbox<SourceLook>()
+    let watchEnded = StopRequest()
+    let interval = min(10_000, max(1_000, Int(configuration.sourceStall.microseconds / 4_000)))
+    let watch = SourceWatch(
+      kafka: kafka, topics: configuration.inputs.map(\.topic), partitionCount: plan.partitionCount,
+      intervalMilliseconds: interval, looks: looks, ended: watchEnded)
+    do {
+      let watchThread = try DedicatedThread("tw-sources") { watch.run() }
+      defer {
+        watchEnded.stop()
+        watchThread.join()
+      }
+      let consumer = try Consumer(kafka, ConsumerOptions(groupID: configuration.kafka.group))
+      let producer = try Producer(kafka, producerOptions(configuration))
+      let dataPlane = DataPlane(
+        settings, consumer: KafkaConsumerPort(consumer), producer: KafkaProducerPort(producer), wall: SystemWall(),
+        stop: stop, looks: looks, published: published, notifier: notifier)
+      return dataPlane.run(partitionCount: plan.partitionCount)
+    } catch let error as KafkaError {
+      return DataPlaneEnd(.badConfiguration, "\(error)")
+    } catch {
+      return DataPlaneEnd(.failure, "\(error)")
+    }
+  }
+
+  private func producerOptions(_ configuration: Configuration) -> ProducerOptions {
+    switch configuration.delivery {
+    case .exactlyOnce:
+      ProducerOptions(.transactional(id: "\(configuration.kafka.group)-\(configuration.kafka.instance)"))
+    case .atLeastOnce: ProducerOptions(.idempotent)
+    }
+  }
+
+  private struct EarlyEnd: Error {
+    var end: DataPlaneEnd
+  }
+
+  /// Keeps trying while Kafka is away; ends on what an operator must mend.
+  private func waitForTopics(_ kafka: KafkaConfiguration, _ notifier: SystemdNotifier?) -> Result<TopicPlan, EarlyEnd> {
+    let wall = SystemWall()
+    var waiting = ""
+    do {
+      let admin = try Admin(kafka)
+      while !stop.isStopping {
+        notifier?.beat(now: wall.monotonicMicroseconds)
+        do throws(TopicSetup.Failure) {
+          return .success(try TopicSetup.run(admin, settings.configuration, log: settings.log))
+        } catch {
+          switch error {
+          case .problem(let problem): return .failure(EarlyEnd(end: DataPlaneEnd(.badTopics, "\(problem)")))
+          case .kafka(let kafkaError):
+            guard kafkaError.isRetriable else {
+              return .failure(EarlyEnd(end: DataPlaneEnd(.halted, "\(kafkaError)")))
+            }
+            if waiting != "\(kafkaError)" { settings.log.warning("waiting for Kafka: \(kafkaError)") }
+            waiting = "\(kafkaError)"
+          }
+        }
+        _ = admin.drainEvents()
+        let text = waiting
+        published.withLock { snapshot in
+          snapshot.waiting = text
+          snapshot.isKafkaReachable = false
+          snapshot.beat = SystemWall().monotonicMicroseconds
+        }
+        wall.sleep(milliseconds: 500)
+      }
+      return .failure(EarlyEnd(end: DataPlaneEnd(.ok)))
+    } catch { return .failure(EarlyEnd(end: DataPlaneEnd(.badConfiguration, "\(error)"))) }
+  }
+}

@@ -1,0 +1,317 @@
+// Rebalances: accepting an assignment (read the committed tags, restore, commit what the table wants, read) and giving it
+// back.
+
+import Checkpoint
+import Configuration
+import Engine
+import Events
+import Kafka
+
+extension DataPlane {
+  func answerRebalances() {
+    while !pendingRebalances.isEmpty, end == nil {
+      let event = pendingRebalances.removeFirst()
+      snapshot.rebalances += 1
+      switch event {
+      case .assigned(let all):
+        settings.log.info("assigned: \(describe(all))")
+        perform(ownership.handle(.assigned(partitions(of: all))))
+      case .revoked(let all):
+        settings.log.info("revoked: \(describe(all))")
+        perform(ownership.handle(.revoked))
+      case .lost(let all):
+        settings.log.warning("lost: \(describe(all))")
+        perform(ownership.handle(.lost))
+      }
+    }
+  }
+
+  private func perform(_ actions: [Ownership.Action]) {
+    for action in actions {
+      guard end == nil else { return }
+      switch action {
+      case .restore(let partitions): restoreAssignment(partitions)
+      case .read: startReading()
+      case .finishEpoch:
+        closeEpoch(.beforeRevoke)
+        perform(ownership.released())
+      case .drop: dropTasks()
+      case .unassign:
+        do { try consumer.unassign() } catch { end = DataPlaneEnd(.restart, "\(error)") }
+        snapshot.phase = .joining
+      case .exit: end = DataPlaneEnd(.restart, "the group has put this member out")
+      }
+    }
+  }
+
+  /// The partition numbers of an assignment. A task needs its partition of every topic.
+  private func partitions(of all: [TopicPartition]) -> [Int32] {
+    let numbers = Set(all.map(\.partition)).sorted()
+    for number in numbers {
+      let missing = topics.filter { !all.contains(TopicPartition($0, number)) }
+      if !missing.isEmpty {
+        end = DataPlaneEnd(
+          .halted,
+          "partition \(number) was assigned without \(missing.joined(separator: ", ")): other members of group "
+            + "\(settings.configuration.kafka.group) subscribe to other topics or use another assignor")
+      }
+    }
+    return numbers
+  }
+
+  private func describe(_ all: [TopicPartition]) -> String {
+    let numbers = Set(all.map(\.partition)).sorted()
+    return numbers.isEmpty ? "no partitions" : "partitions \(numbers.map(String.init).joined(separator: ", "))"
+  }
+
+  // MARK: Accepting
+
+  private func restoreAssignment(_ partitions: [Int32]) {
+    snapshot.phase = .restoring
+    publish(force: true)
+    halted = [:]
+    refused = []
+    do { membership = try consumer.captureMembership() } catch {
+      end = DataPlaneEnd(.restart, "\(error)")
+      return
+    }
+    while end == nil {
+      guard let committed = readCommitted(partitions) else { return }
+      for partition in partitions where end == nil {
+        let own = committed.filter { $0.partition.partition == partition }
+        do { try start(partition, own) } catch let refusal as HaltPartition {
+          if refusal.isByTable { refused.insert(partition) }
+          halt(partition, refusal.reason)
+        } catch { halt(partition, "\(error)") }
+      }
+      closeEpoch(.starting)
+      if end != nil { return }
+      // An abort dropped the tasks: read the tags again, unless the group has changed its mind meanwhile.
+      if tasks.isEmpty && halted.count < partitions.count {
+        wait(for: "what the start committed was refused; reading the committed offsets again")
+        do { pendingRebalances += try consumer.poll(timeoutMilliseconds: 0) { _ in } } catch { wait(for: "\(error)") }
+        guard case .restoring = ownership.state, pendingRebalances.isEmpty else { return }
+        continue
+      }
+      break
+    }
+    if end == nil { perform(ownership.restored()) }
+  }
+
+  /// Retried as long as it takes: the open transaction of a dead member blocks the answer until it times out. Returns nil
+  /// when a rebalance has come meanwhile.
+  private func readCommitted(_ partitions: [Int32]) -> [CommittedOffset]? {
+    let all = partitions.flatMap { partition in topics.map { TopicPartition($0, partition) } }
+    while end == nil {
+      beat()
+      do {
+        let committed = try consumer.committed(for: all, timeoutMilliseconds: 2_000)
+        snapshot.waiting = ""
+        return committed
+      } catch {
+        guard error.isRetriable else {
+          end = DataPlaneEnd(.halted, "\(error)")
+          return nil
+        }
+        wait(for: "\(error)")
+      }
+      if stop.isStopping {
+        end = DataPlaneEnd(.ok)
+        return nil
+      }
+      do {
+        pendingRebalances += try consumer.poll(timeoutMilliseconds: 0) { _ in }
+      } catch { wait(for: "\(error)") }
+      if !pendingRebalances.isEmpty { return nil }
+    }
+    return nil
+  }
+
+  /// Opens and restores one task by the start-up table.
+  private func start(_ partition: Int32, _ committed: [CommittedOffset]) throws {
+    let configuration = settings.configuration
+    let directory = CheckpointLayout.directory(
+      state: configuration.state.directory, name: configuration.kafka.group, partition: partition)
+    let policy = PartitionStore.Policy(
+      logRatio: configuration.state.rewriteRatio, logBytesMin: UInt64(configuration.state.rewriteMinimumBytes))
+    let store = try PartitionStore(opening: directory, on: settings.disk, policy: policy)
+    let states = topics.map { topic in
+      let found = committed.first { $0.partition.topic == topic }?.committed
+      return CommittedTopic(topic: topic, offset: found?.offset, metadata: found?.metadata ?? "")
+    }
+    let decision = decideStart(
+      committed: states, disk: try diskState(store, states), delivery: configuration.delivery)
+    switch decision {
+    case .begin: try begin(partition, store)
+    case .resume(let epoch, let fresh):
+      let task = try resume(partition, store, epoch: epoch, fresh: fresh)
+      try store.confirm(epoch)
+      task.confirmed = epoch
+    case .commitFromDisk(let epoch, let resendOutbox, let fresh):
+      let task = try resume(partition, store, epoch: epoch, fresh: fresh)
+      task.pending = store.tag(of: epoch)
+      if resendOutbox, let bytes = try store.outbox(of: epoch) {
+        guard let buffer = Outbox.decode(bytes) else {
+          throw HaltPartition("the outbox of epoch \(epoch) in \(directory) cannot be read")
+        }
+        task.resend = buffer
+        settings.log.info("partition \(partition): resending \(buffer.entries.count) outputs of epoch \(epoch)")
+      }
+      if task.resend == nil { task.resend = OutputBuffer() }
+    case .halt(let refusal): throw HaltPartition("\(refusal)", isByTable: true)
+    }
+  }
+
+  /// Tags of all epochs, offsets of those the table looks at.
+  private func diskState(_ store: PartitionStore, _ committed: [CommittedTopic]) throws -> DiskState {
+    let wanted = Set(committed.compactMap { EpochTag($0.metadata) })
+    let newest = store.newestEpoch
+    var state = DiskState()
+    for tag in store.tags {
+      let offsets =
+        tag.epoch == newest || wanted.contains(tag) ? try store.block(of: tag.epoch).header.offsets : []
+      state.epochs.append(DiskState.Epoch(tag: tag, offsets: offsets))
+    }
+    if let newest { state.endsCleanly = try store.block(of: newest).header.cleanShutdown }
+    return state
+  }
+
+  private func begin(_ partition: Int32, _ store: PartitionStore) throws {
+    try store.truncate(after: nil)
+    let lineage = Lineage.random()
+    let offsets = try earliest(topics, partition)
+    let logic = try makeLogic(partition: partition, lineage: lineage)
+    let task = TaskRuntime(
+      partition: partition, partitionCount: partitionCount, lineage: lineage, store: store, logic: logic, next: offsets,
+      epoch: nil)
+    // Written and committed even though nothing was read.
+    task.savedNext = offsets.map { _ in -1 }
+    add(task)
+    settings.log.info("partition \(partition): new state, lineage \(lineage)")
+  }
+
+  private func resume(_ partition: Int32, _ store: PartitionStore, epoch: UInt64, fresh: [String]) throws -> TaskRuntime
+  {
+    let header = try store.block(of: epoch).header
+    try check(header, partition)
+    let logic = try makeLogic(partition: partition, lineage: header.lineage)
+    let block = try restore(logic, from: store, epoch: epoch)
+    try logic.finishRestore(clock: Instant(microseconds: block.header.clock))
+    try store.truncate(after: epoch)
+    let early = try earliest(fresh, partition)
+    let next = try topics.map { topic in
+      if let index = fresh.firstIndex(of: topic) { return early[index] }
+      guard let saved = header.offsets.first(where: { $0.topic == topic }) else {
+        throw HaltPartition("epoch \(epoch) has no offset of \(topic)")
+      }
+      return saved.next
+    }
+    let task = TaskRuntime(
+      partition: partition, partitionCount: partitionCount, lineage: header.lineage, store: store, logic: logic,
+      next: next,
+      epoch: epoch)
+    add(task)
+    settings.log.info(
+      "partition \(partition): restored epoch \(epoch), \(logic.counters.customers) customers, lineage \(header.lineage)"
+    )
+    return task
+  }
+
+  private func check(_ header: EpochHeader, _ partition: Int32) throws {
+    if header.partition != partition {
+      throw HaltPartition("the checkpoint is of partition \(header.partition): directories were mixed up")
+    }
+    if header.partitionCount != partitionCount {
+      throw HaltPartition(
+        "the state was built with \(header.partitionCount) partitions and the topics have \(partitionCount): customers "
+          + "have moved between partitions. Restore the old count, or start a new group with an empty state.dir")
+    }
+    let revision = settings.factory.versions.rulesRevision
+    if header.rulesRevision > revision {
+      throw HaltPartition(
+        "the state was made with revision \(header.rulesRevision) of the rules, this member has \(revision): deploy the "
+          + "newer rules here first")
+    }
+  }
+
+  func makeLogic(partition: Int32, lineage: Lineage) throws -> any TaskLogic {
+    try settings.factory.makeTask(partition: partition, partitionCount: partitionCount, seed: lineage.low)
+  }
+
+  /// Streams a state into a task, feeding the watchdog on the way.
+  func restore(_ logic: any TaskLogic, from store: PartitionStore, epoch: UInt64) throws -> EpochBlock {
+    var count = 0
+    return try store.restore(upTo: epoch) { key, value in
+      try logic.restore(key: key, value: value)
+      count += 1
+      if count & 0xFFFF == 0 { beat() }
+    }
+  }
+
+  private func earliest(_ names: [String], _ partition: Int32) throws -> [Int64] {
+    guard !names.isEmpty else { return [] }
+    while true {
+      beat()
+      do throws(KafkaError) {
+        let found = try consumer.earliestOffsets(
+          of: names.map { TopicPartition($0, partition) }, timeoutMilliseconds: 5_000)
+        return names.map { name in found.first { $0.partition.topic == name }?.offset ?? 0 }
+      } catch {
+        guard error.isRetriable, !stop.isStopping else { throw error }
+        wait(for: "\(error)")
+      }
+    }
+  }
+
+  private func add(_ task: TaskRuntime) {
+    tasks[task.partition] = task
+    tasksByPartition[Int(task.partition)] = task
+  }
+
+  /// Reads every running task from where it stands.
+  func startReading() {
+    let running = orderedTasks.filter { $0.halted == nil }
+    let offsets = running.flatMap { task in
+      zip(topics, task.next).map { PartitionOffset($0, task.partition, offset: $1) }
+    }
+    do { try consumer.assign(offsets) } catch {
+      end = DataPlaneEnd(.restart, "\(error)")
+      return
+    }
+    epochStarted = wall.monotonicMicroseconds
+    epochEvents = 0
+    epochBytes = 0
+    snapshot.phase = .running
+    snapshot.waiting = ""
+    if running.isEmpty, let halt = endOfHalted {
+      end = halt
+      return
+    }
+    if !isReady {
+      isReady = true
+      notifier?.send("READY=1")
+    }
+    publish(force: true)
+  }
+
+  // MARK: Giving back
+
+  /// Throws the tasks away; what is committed is on disk and at the broker.
+  func dropTasks() {
+    if let (partition, result) = rewrites.cancel(partition: nil) { finishRewrite(partition, result) }
+    for task in orderedTasks { pastCounters.add(task.logic.counters.withoutCustomers) }
+    tasks = [:]
+    for index in tasksByPartition.indices { tasksByPartition[index] = nil }
+  }
+}
+
+/// Why one partition cannot be started.
+struct HaltPartition: Error {
+  var reason: String
+  /// Refused by the start-up table.
+  var isByTable: Bool
+  init(_ reason: String, isByTable: Bool = false) {
+    self.reason = reason
+    self.isByTable = isByTable
+  }
+}

@@ -1,0 +1,400 @@
+// The one data-plane thread: polls, applies, ticks and closes epochs for all owned partitions.
+//
+// It is the shell around three pure parts: `Ownership` (rebalances), `decideStart` (the start-up table) and
+// `EpochMachine` (one epoch, one transaction). Each returns what to do; the code here does it. Several such threads could
+// share a process one day: everything a thread owns hangs on one `DataPlane`.
+
+import Checkpoint
+import Configuration
+import Engine
+import Events
+import Kafka
+
+/// What the data plane is given; all of it may cross threads.
+public struct DataPlaneSettings: Sendable {
+  public var configuration: Configuration
+  public var factory: any TaskFactory
+  public var disk: any Disk = PosixDisk()
+  public var log: Log
+  /// Stop when everything assigned has been read.
+  public var stopAtEnd = false
+  /// With `stopAtEnd` and the event clock: where every clock ends.
+  public var until: Instant?
+  /// How long a revoke or a shutdown waits for the open epoch.
+  public var finishBound = TimeSpan.seconds(20)
+
+  public init(configuration: Configuration, factory: any TaskFactory, log: Log) {
+    self.configuration = configuration
+    self.factory = factory
+    self.log = log
+  }
+}
+
+/// How a data plane ended.
+public struct DataPlaneEnd: Sendable, Hashable {
+  public enum Status: Sendable, Hashable {
+    /// Stopped in good order, or everything was read.
+    case ok
+    case failure
+    /// A property or topic name that Kafka does not take.
+    case badConfiguration
+    /// A topic is missing, or the inputs do not fit together.
+    case badTopics
+    /// An operator is needed; a restart alone changes nothing.
+    case halted
+    /// The state on disk and the committed offsets disagree: the start-up table refuses.
+    case stateRefused
+    /// Fenced, or a commit of unknown outcome: start again, the committed tag will tell.
+    case restart
+  }
+  public var status: Status
+  /// Why, unless it is `ok`.
+  public var reason: String
+  public init(_ status: Status, _ reason: String = "") {
+    self.status = status
+    self.reason = reason
+  }
+}
+
+package final class DataPlane {
+  let settings: DataPlaneSettings
+  let consumer: any ConsumerPort
+  let producer: any ProducerPort
+  let wall: any Wall
+  let stop: StopRequest
+  let looks: Mailbox<SourceLook>
+  let published: Shared<DaemonSnapshot>
+  let notifier: SystemdNotifier?
+  let writer: OutputWriter
+  let topics: [String]
+
+  var ownership = Ownership()
+  var machine: EpochMachine
+  /// By partition; at most a few thousand.
+  var tasks: [Int32: TaskRuntime] = [:]
+  /// The same by number, for the path of each record.
+  var tasksByPartition: [TaskRuntime?] = []
+  var halted: [Int32: String] = [:]
+  /// Those of the halted that the start-up table refused.
+  var refused: Set<Int32> = []
+  var membership: (any GroupMembership)?
+  var partitionCount: Int32 = 0
+  let rewrites = RewriteWorker()
+  /// Rebalances that came while something else was waited for.
+  var pendingRebalances: [RebalanceEvent] = []
+
+  var epochStarted: Int64 = 0
+  var epochEvents = 0
+  var epochBytes = 0
+  /// Where producing goes on when the queue was full.
+  var produceCursor = (task: 0, entry: 0)
+  var moreDue = false
+  /// Of the open epoch: a long wave of timers is committed in several epochs.
+  var outputBytes = 0
+  var ends: [[Int64]]?
+  var lastLook: SourceLook?
+  var end: DataPlaneEnd?
+  var snapshot = DaemonSnapshot()
+  var lastPublished: Int64 = .min
+  /// Counters of tasks that were given back or reloaded, so that totals only rise.
+  var pastCounters: TaskCounters
+  var isReady = false
+
+  package init(
+    _ settings: DataPlaneSettings, consumer: any ConsumerPort, producer: any ProducerPort, wall: any Wall,
+    stop: StopRequest, looks: Mailbox<SourceLook>, published: Shared<DaemonSnapshot>, notifier: SystemdNotifier?
+  ) {
+    self.settings = settings
+    self.consumer = consumer
+    self.producer = producer
+    self.wall = wall
+    self.stop = stop
+    self.looks = looks
+    self.published = published
+    self.notifier = notifier
+    topics = settings.configuration.inputs.map(\.topic)
+    writer = OutputWriter(settings.configuration)
+    machine = EpochMachine(delivery: settings.configuration.delivery)
+    pastCounters = TaskCounters(topics: topics.count)
+    snapshot.topics = topics
+    snapshot.counters = pastCounters
+  }
+
+  /// Runs to the end; returns why it ended.
+  package func run(partitionCount: Int32) -> DataPlaneEnd {
+    self.partitionCount = partitionCount
+    tasksByPartition = [TaskRuntime?](repeating: nil, count: Int(partitionCount))
+    if settings.configuration.delivery == .exactlyOnce { initTransactions() }
+    if end == nil { subscribe() }
+    snapshot.phase = .joining
+    snapshot.waiting = ""
+    while end == nil {
+      goRound()
+    }
+    let result = end ?? DataPlaneEnd(.failure, "the data plane ended without a reason")
+    leave()
+    snapshot.phase = .stopped
+    publish(force: true)
+    return result
+  }
+
+  /// One turn of the loop.
+  func goRound() {
+    beat()
+    if stop.isStopping { return shutDown() }
+    takeLooks()
+    poll(timeoutMilliseconds: pollTimeout)
+    answerRebalances()
+    guard end == nil else { return }
+    tick()
+    if isEpochDue { closeEpoch(.running) }
+    guard end == nil else { return }
+    takeRewrites()
+    if settings.stopAtEnd, isEverythingRead { finishBounded() }
+    publish(force: false)
+  }
+
+  // MARK: Start and end
+
+  private func initTransactions() {
+    while end == nil {
+      beat()
+      switch producer.initTransactions(timeoutMilliseconds: 2_000) {
+      case .done: return
+      case .retry(let error), .abort(let error): wait(for: "\(error)")
+      case .fatal(let error):
+        // A second process with our id is not cured by fencing it again and again.
+        end = DataPlaneEnd(error.isFenced ? .restart : .halted, "\(error)")
+      }
+    }
+  }
+
+  private func subscribe() {
+    while end == nil {
+      beat()
+      do {
+        _ = try consumer.subscribe(to: topics, timeoutMilliseconds: 2_000)
+        return
+      } catch {
+        guard error.isRetriable else {
+          end = DataPlaneEnd(.halted, "\(error)")
+          return
+        }
+        wait(for: "\(error)")
+      }
+    }
+  }
+
+  /// Says why we wait, looks after the clients, and sleeps a moment.
+  func wait(for reason: String) {
+    if snapshot.waiting != reason { settings.log.warning(reason) }
+    snapshot.waiting = reason
+    snapshot.retries += 1
+    drainClientEvents()
+    publish(force: true)
+    if stop.isStopping, ownership.partitions.isEmpty { end = DataPlaneEnd(.ok) }
+    wall.sleep(milliseconds: 200)
+  }
+
+  /// SIGTERM: finish, commit, mark the end as clean.
+  private func shutDown() {
+    settings.log.info("stopping: finishing the open epoch")
+    snapshot.phase = .stopping
+    notifier?.send("STOPPING=1\nSTATUS=finishing the open epoch")
+    finish()
+  }
+
+  /// Everything is read: bring each clock to its end, fire what is due, commit.
+  private func finishBounded() {
+    if let until = settings.until, settings.configuration.clock == .event {
+      for task in orderedTasks {
+        while task.logic.advance(to: until, maxTimers: 10_000) {
+          beat()
+          // Keeps the outputs of one epoch within bounds.
+          if task.logic.outputs.bytes.count > settings.configuration.epoch.maxBytes {
+            closeEpoch(.running)
+            if end != nil || task.halted != nil { return }
+          }
+        }
+      }
+    }
+    settings.log.info("everything is read: finishing")
+    finish()
+  }
+
+  private func finish() {
+    if !orderedTasks.isEmpty { closeEpoch(.finalOfProcess) }
+    if end == nil { end = DataPlaneEnd(.ok) }
+    // A halted partition is an operator's, however the others ended.
+    if end?.status == .ok, let halt = endOfHalted { end = halt }
+  }
+
+  /// How the process ends because of its halted partitions; nil when there are none.
+  var endOfHalted: DataPlaneEnd? {
+    guard let (partition, reason) = halted.min(by: { $0.key < $1.key }) else { return nil }
+    return DataPlaneEnd(refused.contains(partition) ? .stateRefused : .halted, "partition \(partition): \(reason)")
+  }
+
+  private func leave() {
+    dropTasks()
+    do { try consumer.close() } catch { settings.log.warning("\(error)") }
+  }
+
+  // MARK: Polling
+
+  var orderedTasks: [TaskRuntime] { tasksByPartition.compactMap { $0 } }
+
+  private var pollTimeout: Int32 {
+    if moreDue { return 0 }
+    guard isAnythingDirty else { return 100 }
+    let interval = settings.configuration.epoch.interval.microseconds
+    let left = epochStarted + interval - wall.monotonicMicroseconds
+    return Int32(min(100, max(0, (left + 999) / 1_000)))
+  }
+
+  var isAnythingDirty: Bool { tasksByPartition.contains { $0?.isDirty ?? false } }
+
+  private var isEpochDue: Bool {
+    let epoch = settings.configuration.epoch
+    let elapsed = wall.monotonicMicroseconds - epochStarted
+    guard
+      elapsed >= epoch.interval.microseconds || epochEvents >= epoch.maxEvents
+        || epochBytes + outputBytes >= epoch.maxBytes
+    else {
+      return false
+    }
+    return isAnythingDirty
+  }
+
+  private func poll(timeoutMilliseconds: Int32) {
+    var now: Instant?
+    do {
+      pendingRebalances += try consumer.poll(timeoutMilliseconds: timeoutMilliseconds) { item in
+        let wallNow = now ?? wall.now
+        now = wallNow
+        handle(item, wall: wallNow)
+      }
+    } catch {
+      if error.isFatal || error.isFenced {
+        end = DataPlaneEnd(.restart, "\(error)")
+      } else {
+        wait(for: "\(error)")
+      }
+    }
+    drainClientEvents()
+  }
+
+  private func handle(_ item: InputItem, wall: Instant) {
+    guard item.topic >= 0, item.partition >= 0, Int(item.partition) < tasksByPartition.count else {
+      return handleFailure(item)
+    }
+    guard let task = tasksByPartition[Int(item.partition)], task.halted == nil else { return }
+    switch item.kind {
+    case .record:
+      // Below: seen before (librdkafka may repeat around a new assignment). Above is legal: transaction markers.
+      guard item.offset >= task.next[item.topic] else {
+        snapshot.droppedRecords += 1
+        return
+      }
+      task.next[item.topic] = item.offset + 1
+      task.atEnd[item.topic] = false
+      epochEvents += 1
+      epochBytes += (item.value?.count ?? 0) + (item.key?.count ?? 0)
+      task.logic.consume(item, wall: wall)
+      snapshot.isKafkaReachable = true
+    case .end:
+      guard item.offset >= task.next[item.topic] else { return }
+      task.next[item.topic] = item.offset
+      task.atEnd[item.topic] = true
+      task.logic.reachedEnd(of: item.topic)
+      snapshot.isKafkaReachable = true
+    case .outOfRange: haltOutOfRange(task, item)
+    case .failure: handleFailure(item)
+    }
+  }
+
+  private func haltOutOfRange(_ task: TaskRuntime, _ item: InputItem) {
+    let topic = topics[item.topic]
+    var text = "offset \(item.offset) of \(topic) [\(item.partition)] cannot be read any more"
+    if let range = try? consumer.watermarks(of: TopicPartition(topic, item.partition), timeoutMilliseconds: 5_000) {
+      text =
+        item.offset < range.earliest
+        ? "offsets \(item.offset) to \(range.earliest - 1) of \(topic) [\(item.partition)] were deleted before they were read"
+        : "offset \(item.offset) of \(topic) [\(item.partition)] is beyond its end (\(range.latest)): was it recreated?"
+    }
+    halt(task.partition, text + "; `tidewatch recover --skip-gap` goes on without them and records it")
+  }
+
+  private func handleFailure(_ item: InputItem) {
+    guard let failure = item.failure else { return }
+    snapshot.brokerErrors += 1
+    if failure.isFatal || failure.isFenced {
+      end = DataPlaneEnd(.restart, "\(failure)")
+    } else if failure.code == .maxPollExceeded || failure.isRetriable {
+      settings.log.warning("\(failure)")
+    } else if item.partition >= 0, tasks[item.partition] != nil {
+      halt(item.partition, "\(failure)")
+    } else {
+      settings.log.error("\(failure)")
+    }
+  }
+
+  /// The partition stands still; the others go on. When none is left there is nothing to run for.
+  func halt(_ partition: Int32, _ reason: String) {
+    settings.log.error("partition \(partition) is halted: \(reason)")
+    halted[partition] = reason
+    tasks[partition]?.halted = reason
+    let running = orderedTasks.contains { $0.halted == nil }
+    if case .running = ownership.state, !running { end = endOfHalted }
+  }
+
+  private func tick() {
+    let now = wall.now
+    moreDue = false
+    outputBytes = 0
+    for task in tasksByPartition {
+      guard let task, task.halted == nil else { continue }
+      if task.logic.tick(wall: now, maxTimers: 5_000) { moreDue = true }
+      outputBytes += task.logic.outputs.bytes.count
+    }
+  }
+
+  private var isEverythingRead: Bool {
+    guard case .running = ownership.state, !tasks.isEmpty, !moreDue else { return false }
+    return orderedTasks.allSatisfy { $0.halted != nil || $0.atEnd.allSatisfy { $0 } }
+  }
+
+  // MARK: Rewrites
+
+  func takeRewrites() {
+    if let (partition, result) = rewrites.takeFinished() { finishRewrite(partition, result) }
+    guard rewrites.isIdle else { return }
+    for task in orderedTasks where task.halted == nil {
+      do {
+        guard let rewriter = try task.store.startRewriteIfDue() else { continue }
+        settings.log.debug("partition \(task.partition): rewriting the base at epoch \(rewriter.epoch)")
+        do { try rewrites.start(rewriter, partition: task.partition) } catch {
+          task.store.finishRewrite(.failure(.cancelled))
+          settings.log.warning("\(error)")
+        }
+        return
+      } catch {
+        end = DataPlaneEnd(.halted, "partition \(task.partition): \(error)")
+        return
+      }
+    }
+  }
+
+  func finishRewrite(_ partition: Int32, _ result: Result<NewBase, CheckpointError>) {
+    tasks[partition]?.store.finishRewrite(result)
+    switch result {
+    case .success(let base):
+      snapshot.rewrites += 1
+      settings.log.debug("partition \(partition): new base of \(base.bytes) bytes, \(base.keyCount) keys")
+    case .failure(.cancelled): break
+    case .failure(let error):
+      snapshot.failedRewrites += 1
+      settings.log.error("partition \(partition): the base could not be rewritten, the older one stays: \(error)")
+    }
+  }
+}

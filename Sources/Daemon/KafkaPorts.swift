@@ -1,0 +1,120 @@
+// The real ports: librdkafka's clients and the system's clocks.
+
+import Events
+import Glibc
+import Kafka
+
+/// A consumer and its one reusable batch.
+final class KafkaConsumerPort: ConsumerPort {
+  private let consumer: Consumer
+  private var batch = MessageBatch(capacity: 10_000)
+
+  init(_ consumer: Consumer) { self.consumer = consumer }
+
+  func subscribe(to topics: [String], timeoutMilliseconds: Int32) throws(KafkaError) -> [TopicMetadata] {
+    try consumer.subscribe(to: topics, timeoutMilliseconds: timeoutMilliseconds)
+  }
+
+  func poll(timeoutMilliseconds: Int32, _ body: (InputItem) -> Void) throws(KafkaError) -> [RebalanceEvent] {
+    let events = try consumer.poll(into: &batch, timeoutMilliseconds: timeoutMilliseconds)
+    for index in 0..<batch.count {
+      let item = batch[index]
+      if item.isRecord {
+        body(
+          InputItem(
+            kind: .record, topic: item.topicIndex, partition: item.partition, offset: item.offset, key: item.key,
+            value: item.value, timestamp: item.timestampMilliseconds.map { Instant(microseconds: $0 &* 1_000) }))
+      } else {
+        let kind: InputItem.Kind =
+          switch item.kind {
+          case .endOfPartition: .end
+          case .outOfRange: .outOfRange
+          default: .failure
+          }
+        body(
+          InputItem(
+            kind: kind, topic: item.topicIndex, partition: item.partition, offset: item.offset, failure: item.error))
+      }
+    }
+    batch.release()
+    return events
+  }
+
+  func assign(_ offsets: [PartitionOffset]) throws(KafkaError) { try consumer.assign(offsets) }
+  func unassign() throws(KafkaError) { try consumer.unassign() }
+  func captureMembership() throws(KafkaError) -> any GroupMembership { try consumer.groupMetadata() }
+  func committed(for partitions: [TopicPartition], timeoutMilliseconds: Int32) throws(KafkaError) -> [CommittedOffset] {
+    try consumer.committed(for: partitions, timeoutMilliseconds: timeoutMilliseconds)
+  }
+  func commitSync(_ offsets: [PartitionOffset], timeoutMilliseconds: Int32) throws(KafkaError) {
+    try consumer.commitSync(offsets, timeoutMilliseconds: timeoutMilliseconds)
+  }
+  func earliestOffsets(of partitions: [TopicPartition], timeoutMilliseconds: Int32) throws(KafkaError)
+    -> [PartitionOffset]
+  { try consumer.earliestOffsets(of: partitions, timeoutMilliseconds: timeoutMilliseconds) }
+  func watermarks(of partition: TopicPartition, timeoutMilliseconds: Int32) throws(KafkaError) -> Watermarks {
+    try consumer.watermarks(of: partition, timeoutMilliseconds: timeoutMilliseconds)
+  }
+  func drainEvents() -> [ClientEvent] { consumer.drainEvents().events }
+  func close() throws(KafkaError) { try consumer.close() }
+}
+
+/// A producer, its opened topics and its one reusable list of headers.
+final class KafkaProducerPort: ProducerPort {
+  private let producer: Producer
+  private var headers = RecordHeaders(capacity: 1_024)
+
+  init(_ producer: Producer) { self.producer = producer }
+
+  func initTransactions(timeoutMilliseconds: Int32) -> TransactionOutcome {
+    producer.initTransactions(timeoutMilliseconds: timeoutMilliseconds)
+  }
+  func beginTransaction() -> TransactionOutcome { producer.beginTransaction() }
+
+  func produce(_ record: OutputRecord) throws(KafkaError) {
+    let topic = try producer.topic(record.topic)
+    headers.removeAll()
+    for header in record.headers { headers.append(header.name, header.value) }
+    // Short: the caller retries, and feeds the watchdog in between.
+    try producer.produce(
+      to: topic, key: record.key, value: record.value, headers: headers, queueTimeoutMilliseconds: 1_000)
+  }
+
+  func sendOffsets(_ offsets: [PartitionOffset], membership: any GroupMembership, timeoutMilliseconds: Int32)
+    -> TransactionOutcome
+  {
+    guard let group = membership as? GroupMetadata else {
+      return .fatal(
+        KafkaError(.invalidArgument, during: "send offsets", reason: "membership of another kind of client"))
+    }
+    return producer.sendOffsets(offsets, groupMetadata: group, timeoutMilliseconds: timeoutMilliseconds)
+  }
+  func commitTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome {
+    producer.commitTransaction(timeoutMilliseconds: timeoutMilliseconds)
+  }
+  func abortTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome {
+    producer.abortTransaction(timeoutMilliseconds: timeoutMilliseconds)
+  }
+  func flush(timeoutMilliseconds: Int32) throws(KafkaError) {
+    try producer.flush(timeoutMilliseconds: timeoutMilliseconds)
+  }
+  func takeDeliveryReport() -> DeliveryReport { producer.takeDeliveryReport() }
+  var fatalError: KafkaError? { producer.fatalError }
+  func drainEvents() -> [ClientEvent] {
+    producer.poll()
+    return producer.drainEvents().events
+  }
+}
+
+/// The system's clocks.
+final class SystemWall: Wall {
+  var now: Instant { Instant(microseconds: Self.microseconds(CLOCK_REALTIME)) }
+  var monotonicMicroseconds: Int64 { Self.microseconds(CLOCK_MONOTONIC) }
+  func sleep(milliseconds: Int32) { usleep(UInt32(max(0, milliseconds)) * 1_000) }
+
+  static func microseconds(_ clock: clockid_t) -> Int64 {
+    var time = timespec()
+    clock_gettime(clock, &time)
+    return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
+  }
+}

@@ -1,0 +1,96 @@
+// What the shell needs of the outside: Kafka and the wall. Behind protocols, at batch and epoch granularity, so that a
+// simulator can stand in for both. (The disk's own is `Checkpoint.Disk`.)
+
+import Events
+import Kafka
+
+/// One item of a poll; its buffers are valid during the callback only.
+public struct InputItem {
+  public enum Kind: Sendable {
+    case record
+    /// Everything has been read; `offset` is where the next record will be.
+    case end
+    /// `offset` is not there any more.
+    case outOfRange
+    /// See `failure`. Without a topic (`topic` is -1) it concerns the consumer as a whole.
+    case failure
+  }
+  public var kind: Kind
+  /// Index into the subscribed topics.
+  public var topic: Int
+  public var partition: Int32
+  public var offset: Int64
+  public var key: UnsafeRawBufferPointer?
+  public var value: UnsafeRawBufferPointer?
+  /// The broker's (or producer's) time of the record.
+  public var timestamp: Instant?
+  public var failure: KafkaError?
+
+  public init(
+    kind: Kind, topic: Int, partition: Int32, offset: Int64, key: UnsafeRawBufferPointer? = nil,
+    value: UnsafeRawBufferPointer? = nil, timestamp: Instant? = nil, failure: KafkaError? = nil
+  ) {
+    self.kind = kind
+    self.topic = topic
+    self.partition = partition
+    self.offset = offset
+    self.key = key
+    self.value = value
+    self.timestamp = timestamp
+    self.failure = failure
+  }
+}
+
+/// Which member of which generation we were when an assignment was accepted; opaque to the shell.
+public protocol GroupMembership: Sendable {}
+extension GroupMetadata: GroupMembership {}
+
+/// One member of a consumer group; confined to the data-plane thread.
+public protocol ConsumerPort: AnyObject {
+  func subscribe(to topics: [String], timeoutMilliseconds: Int32) throws(KafkaError) -> [TopicMetadata]
+  /// Calls `body` for each item, then returns the rebalances to answer, in order. The items belong to the assignment that
+  /// was in force before them.
+  func poll(timeoutMilliseconds: Int32, _ body: (InputItem) -> Void) throws(KafkaError) -> [RebalanceEvent]
+  func assign(_ offsets: [PartitionOffset]) throws(KafkaError)
+  func unassign() throws(KafkaError)
+  func captureMembership() throws(KafkaError) -> any GroupMembership
+  func committed(for partitions: [TopicPartition], timeoutMilliseconds: Int32) throws(KafkaError) -> [CommittedOffset]
+  func commitSync(_ offsets: [PartitionOffset], timeoutMilliseconds: Int32) throws(KafkaError)
+  func earliestOffsets(of partitions: [TopicPartition], timeoutMilliseconds: Int32) throws(KafkaError)
+    -> [PartitionOffset]
+  func watermarks(of partition: TopicPartition, timeoutMilliseconds: Int32) throws(KafkaError) -> Watermarks
+  func drainEvents() -> [ClientEvent]
+  func close() throws(KafkaError)
+}
+
+/// One record to be produced; buffers are copied by the call.
+public struct OutputRecord {
+  public var topic: String
+  public var key: UnsafeRawBufferPointer?
+  public var value: UnsafeRawBufferPointer
+  /// Name and value of each header.
+  public var headers: [(name: StaticString, value: UnsafeRawBufferPointer)]
+}
+
+/// The one producer of the process; confined to the data-plane thread.
+public protocol ProducerPort: AnyObject {
+  func initTransactions(timeoutMilliseconds: Int32) -> TransactionOutcome
+  func beginTransaction() -> TransactionOutcome
+  func produce(_ record: OutputRecord) throws(KafkaError)
+  func sendOffsets(_ offsets: [PartitionOffset], membership: any GroupMembership, timeoutMilliseconds: Int32)
+    -> TransactionOutcome
+  func commitTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome
+  func abortTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome
+  func flush(timeoutMilliseconds: Int32) throws(KafkaError)
+  func takeDeliveryReport() -> DeliveryReport
+  var fatalError: KafkaError? { get }
+  func drainEvents() -> [ClientEvent]
+}
+
+/// The wall clock and the waiting of the data plane.
+public protocol Wall: AnyObject {
+  var now: Instant { get }
+  /// Microseconds that only rise, for deadlines.
+  var monotonicMicroseconds: Int64 { get }
+  func sleep(milliseconds: Int32)
+}

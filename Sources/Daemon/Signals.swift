@@ -1,0 +1,33 @@
+// SIGTERM and SIGINT: the first asks for an end in good order, the second ends at once.
+
+import Glibc
+
+public enum Signals {
+  /// Blocks both signals for the calling thread and all it starts from now on, and hands them to a thread of their own.
+  /// Call before any other thread is started.
+  public static func watch(_ stop: StopRequest, log: Log) throws {
+    signal(SIGPIPE, SIG_IGN)
+    var set = sigset_t()
+    sigemptyset(&set)
+    sigaddset(&set, SIGTERM)
+    sigaddset(&set, SIGINT)
+    pthread_sigmask(SIG_BLOCK, &set, nil)
+    _ = try DedicatedThread("tw-signals") {
+      var set = sigset_t()
+      sigemptyset(&set)
+      sigaddset(&set, SIGTERM)
+      sigaddset(&set, SIGINT)
+      while true {
+        var received: Int32 = 0
+        guard sigwait(&set, &received) == 0 else { return }
+        if stop.isStopping {
+          // What is not committed is read again at the next start: nothing is lost.
+          log.warning("second signal: ending at once")
+          _exit(128 + received)
+        }
+        log.info("signal \(received): stopping in good order; a second signal ends at once")
+        stop.stop()
+      }
+    }
+  }
+}

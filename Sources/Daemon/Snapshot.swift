@@ -1,0 +1,90 @@
+// What the data plane shows of itself: published as a whole, read by the admin server and systemd's status.
+
+import Events
+
+/// One partition as others may see it.
+public struct PartitionSnapshot: Sendable, Hashable {
+  public enum Phase: String, Sendable { case restoring, running, halted }
+  public var partition: Int32
+  public var phase: Phase
+  /// Why it is halted, or what holds its clock.
+  public var detail = ""
+  public var clock: Instant?
+  public var isFollowingWall = false
+  public var isStalled = false
+  public var epoch: UInt64?
+  /// By input topic; nil where the end is not known yet.
+  public var lag: [Int64?] = []
+  public var logBytes: UInt64 = 0
+  public var baseBytes: UInt64 = 0
+}
+
+/// The whole daemon at one moment.
+public struct DaemonSnapshot: Sendable {
+  public enum Phase: String, Sendable {
+    /// Waiting for the broker and the topics.
+    case starting
+    /// In no assignment yet.
+    case joining
+    case restoring
+    case running
+    case stopping
+    case stopped
+  }
+  public var phase = Phase.starting
+  /// What the start or a step waits for, in a sentence.
+  public var waiting = ""
+  /// When the data plane last went round, monotonic microseconds.
+  public var beat: Int64 = 0
+  public var wall = Instant(seconds: 0)
+  public var topics: [String] = []
+  public var partitions: [PartitionSnapshot] = []
+  public var counters = TaskCounters(topics: 0)
+  public var epochs = 0
+  public var abortedEpochs = 0
+  public var epochMicroseconds: Int64 = 0
+  public var checkpointBytes: UInt64 = 0
+  public var checkpointBlocks = 0
+  public var rewrites = 0
+  public var failedRewrites = 0
+  public var outputs = 0
+  public var retries = 0
+  public var rebalances = 0
+  public var brokerErrors = 0
+  public var droppedRecords = 0
+  public var isKafkaReachable = true
+
+  public init() {}
+
+  /// Why the daemon is not ready; empty when it is.
+  public var reasons: [Reason] {
+    var reasons: [Reason] = []
+    if phase != .running {
+      reasons.append(
+        Reason(code: phase.rawValue, detail: waiting.isEmpty ? "the daemon is \(phase.rawValue)" : waiting))
+    } else if !waiting.isEmpty {
+      reasons.append(Reason(code: "waiting", detail: waiting))
+    }
+    if !isKafkaReachable { reasons.append(Reason(code: "kafka_unreachable", detail: "no broker can be reached")) }
+    for partition in partitions {
+      switch partition.phase {
+      case .halted:
+        reasons.append(
+          Reason(code: "partition_halted", detail: "partition \(partition.partition): \(partition.detail)"))
+      case .restoring:
+        reasons.append(Reason(code: "restoring", detail: "partition \(partition.partition) is being restored"))
+      case .running:
+        if partition.isStalled {
+          reasons.append(
+            Reason(code: "source_stalled", detail: "partition \(partition.partition): \(partition.detail)"))
+        }
+      }
+    }
+    return reasons
+  }
+
+  public struct Reason: Sendable, Hashable {
+    public var code: String
+    public var detail: String
+  }
+}

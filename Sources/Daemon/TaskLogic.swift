@@ -1,0 +1,93 @@
+// What the shell needs of one partition's engine: it never looks inside.
+
+import Engine
+import Events
+
+/// One partition's decoders, clock and engine. Confined to one thread; pure but for what it is given.
+public protocol TaskLogic: AnyObject {
+  /// Decodes, checks and applies one record, moves the clock and fires what is due. Bad input becomes a dead letter.
+  func consume(_ record: InputItem, wall: Instant)
+  /// Everything `topic` holds was read.
+  func reachedEnd(of topic: Int)
+  /// The end offsets of `topic`, over all partitions, were seen to have grown.
+  func topicGrew(_ topic: Int, at wall: Instant)
+  /// Moves the clock as far as the inputs allow and fires at most `maxTimers`; true when more are due.
+  func tick(wall: Instant, maxTimers: Int) -> Bool
+  /// Moves the clock to `instant` (the end of a bounded run); true when more are due.
+  func advance(to instant: Instant, maxTimers: Int) -> Bool
+
+  var clock: Instant { get }
+  var clockStatus: TaskClock.Status { get }
+  /// Something besides offsets is to be saved: changed state or outputs.
+  var isDirty: Bool { get }
+
+  /// The epoch is about to be saved: say what is said once an epoch (coalesced profiles).
+  func endEpoch()
+  /// Calls `sink` for what changed since the last call; a nil value is a removal.
+  func drainChanges(_ sink: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?) -> Void)
+  /// One stored entry, in any order; the last of a key wins.
+  func restore(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) throws
+  /// `clock` is the clock of the restored epoch.
+  func finishRestore(clock: Instant) throws
+
+  var outputs: OutputBuffer { get }
+  func removeOutputs()
+  /// Since this logic was made.
+  var counters: TaskCounters { get }
+}
+
+/// What one task has counted, for the metrics.
+public struct TaskCounters: Sendable, Hashable {
+  public enum Result: Int, Sendable, CaseIterable {
+    case applied, late, duplicate, rejected
+    public var name: String { ["applied", "late", "duplicate", "rejected"][rawValue] }
+  }
+  /// Per topic, by `Result.rawValue`.
+  public var events: [[Int]]
+  /// By reason code.
+  public var deadLetters: [String: Int] = [:]
+  public var tagChanges = 0
+  /// Changes of rules that only count (`shadow: true`).
+  public var shadowTagChanges = 0
+  /// Alerts emitted after their `respond_by`: broken promises.
+  public var overdueAlerts = 0
+  public var timers = 0
+  /// By kind and status, such as `churn raised`.
+  public var alerts: [String: Int] = [:]
+  public var customers = 0
+
+  public init(topics: Int) {
+    events = [[Int]](repeating: [Int](repeating: 0, count: Result.allCases.count), count: topics)
+  }
+
+  public mutating func add(_ other: TaskCounters) {
+    for (topic, results) in other.events.enumerated() where topic < events.count {
+      for (index, value) in results.enumerated() { events[topic][index] += value }
+    }
+    deadLetters.merge(other.deadLetters, uniquingKeysWith: +)
+    tagChanges += other.tagChanges
+    shadowTagChanges += other.shadowTagChanges
+    overdueAlerts += other.overdueAlerts
+    timers += other.timers
+    alerts.merge(other.alerts, uniquingKeysWith: +)
+    customers += other.customers
+  }
+}
+
+/// Makes the logic of a task. Called again whenever a task is reloaded.
+public protocol TaskFactory: Sendable {
+  /// - Parameter seed: kept with the state by its lineage; decides nothing but the layout of tables.
+  func makeTask(partition: Int32, partitionCount: Int32, seed: UInt64) throws -> any TaskLogic
+  /// Goes into each block's header.
+  var versions: TaskVersions { get }
+}
+
+/// What made a state: compared when it is read again.
+public struct TaskVersions: Sendable, Hashable {
+  public var rulesRevision: UInt64 = 0
+  public var rulesFingerprint = ""
+  public var model = ""
+  public var engine = ""
+  public var timeZone = ""
+  public init() {}
+}

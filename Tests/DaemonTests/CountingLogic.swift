@@ -1,0 +1,97 @@
+// A task simple enough to check by hand: it counts the records of each key and says so after each one.
+
+import Daemon
+import Engine
+import Events
+
+/// State: key -> (count, sum of values). Output: one record per input, value `key count sum`, id `partition-topic-offset`.
+/// A record that is not a number becomes a dead letter, and is counted nowhere.
+final class CountingLogic: TaskLogic {
+  struct Cell: Equatable {
+    var count: Int64
+    var sum: Int64
+  }
+
+  private(set) var cells: [[UInt8]: Cell] = [:]
+  private var changed: Set<[UInt8]> = []
+  private var taskClock: TaskClock
+  var outputs = OutputBuffer()
+  private(set) var counters: TaskCounters
+
+  init(topics: Int, mode: ClockMode) {
+    taskClock = TaskClock(mode: mode, required: [Bool](repeating: false, count: topics), sourceStall: .minutes(15))
+    counters = TaskCounters(topics: topics)
+  }
+
+  func consume(_ record: InputItem, wall: Instant) {
+    let key = record.key.map { Array($0) } ?? []
+    guard let value = record.value, let number = Int64(String(decoding: value, as: UTF8.self)) else {
+      counters.events[record.topic][TaskCounters.Result.rejected.rawValue] += 1
+      counters.deadLetters["not_a_number", default: 0] += 1
+      return emit(.deadLetters, key: key, "rejected", record)
+    }
+    var cell = cells[key] ?? Cell(count: 0, sum: 0)
+    cell.count += 1
+    cell.sum += number
+    cells[key] = cell
+    changed.insert(key)
+    counters.events[record.topic][TaskCounters.Result.applied.rawValue] += 1
+    emit(.tagChanges, key: key, "\(cell.count) \(cell.sum)", record)
+    taskClock.observe(topic: record.topic, eventTime: wall, brokerTimestamp: record.timestamp)
+    taskClock.update(wall: wall)
+  }
+
+  private func emit(_ topic: OutputTopic, key: [UInt8], _ text: String, _ record: InputItem) {
+    func append(_ bytes: [UInt8]) -> Range<Int> {
+      let start = outputs.bytes.count
+      outputs.bytes += bytes
+      return start..<outputs.bytes.count
+    }
+    let entry = OutputBuffer.Entry(
+      topic: topic, key: append(key), id: append(Array("\(record.partition)-\(record.topic)-\(record.offset)".utf8)),
+      value: append(Array(text.utf8)), emittedAt: taskClock.now)
+    outputs.entries.append(entry)
+  }
+
+  func reachedEnd(of topic: Int) { taskClock.reachedEnd(of: topic) }
+  func topicGrew(_ topic: Int, at wall: Instant) { taskClock.topicGrew(topic, at: wall) }
+  func tick(wall: Instant, maxTimers: Int) -> Bool {
+    taskClock.update(wall: wall)
+    return false
+  }
+  func advance(to instant: Instant, maxTimers: Int) -> Bool {
+    taskClock.advance(to: instant)
+    return false
+  }
+  var clock: Instant { taskClock.now }
+  var clockStatus: TaskClock.Status { taskClock.status }
+  var isDirty: Bool { !changed.isEmpty || !outputs.isEmpty }
+
+  func endEpoch() {}
+
+  func drainChanges(_ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void) {
+    for key in changed.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      guard let cell = cells[key] else { continue }
+      key.withUnsafeBytes { key in
+        withUnsafeBytes(of: (cell.count, cell.sum)) { sink(key, $0) }
+      }
+    }
+    changed = []
+  }
+  func restore(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) throws {
+    cells[Array(key)] = value.map {
+      Cell(count: $0.loadUnaligned(as: Int64.self), sum: $0.loadUnaligned(fromByteOffset: 8, as: Int64.self))
+    }
+  }
+  func finishRestore(clock: Instant) throws { taskClock.advance(to: clock) }
+  func removeOutputs() { outputs.removeAll() }
+}
+
+struct CountingFactory: TaskFactory {
+  var topics: Int
+  var mode = ClockMode.wall
+  var versions = TaskVersions()
+  func makeTask(partition: Int32, partitionCount: Int32, seed: UInt64) throws -> any TaskLogic {
+    CountingLogic(topics: topics, mode: mode)
+  }
+}
