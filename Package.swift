@@ -35,6 +35,9 @@ let package = Package(
       dependencies: ["Events", "Customers", "Models", "Rules", "Engine", .product(name: "Yams", package: "Yams")],
       swiftSettings: settings),
 
+    // The engine over a file.
+    .target(name: "Replay", dependencies: ["Engine", "Events", "CZlib"], swiftSettings: settings),
+
     // CSV exports to native events.
     .target(
       name: "Import", dependencies: ["Events", "CZlib", .product(name: "Yams", package: "Yams")],
@@ -60,7 +63,7 @@ let package = Package(
     .executableTarget(
       name: "tidewatch",
       dependencies: [
-        "Events", "Engine", "Checkpoint", "CommandSupport",
+        "Events", "Engine", "Configuration", "Replay", "Checkpoint", "CommandSupport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

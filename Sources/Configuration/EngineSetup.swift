@@ -31,7 +31,7 @@ extension Configuration {
 
     settings.records.lateness = lateness
     // Orders must outlast the longest window by the lateness horizon, or a late one would find its year archived.
-    settings.records.orderRetention = 
+    settings.records.orderRetention =
       TimeSpan(microseconds: TimeSpan.days(Int64(Window.longestDays) + 7).microseconds + lateness.microseconds)
     settings.records.maxOrders = limits.ordersPerCustomer
     settings.records.maxCartItems = limits.cartItems
@@ -39,4 +39,33 @@ extension Configuration {
     settings.records.preferenceHalfLife = limits.categoryHalfLife
     return settings
   }
+
+  /// Rates to the reporting currency, as the decoders take them.
+  public func currencyTable() throws -> CurrencyTable {
+    guard let reporting = Events.Currency(currency.reporting), let assumed = Events.Currency(currency.fallback) else {
+      throw issue(at: "currency.reporting", "'\(currency.reporting)' is not a currency").error
+    }
+    let rates = currency.rates.compactMap { rate in
+      Events.Currency(rate.code).map { ExchangeRate(currency: $0, digits: rate.rate.digits, scale: rate.rate.scale) }
+    }
+    do throws(CurrencyError) {
+      return try CurrencyTable(reporting: reporting, exponent: currency.exponent, assumed: assumed, rates: rates)
+    } catch { throw issue(at: "currency.rates", "\(error)").error }
+  }
+
+  /// What the decoders accept.
+  public var decodeLimits: DecodeLimits {
+    var decode = DecodeLimits()
+    decode.maxRecordBytes = limits.recordBytes
+    decode.maxCustomerBytes = limits.customerIDBytes
+    decode.maxTextBytes = limits.textBytes
+    decode.maxDepth = limits.depth
+    decode.maxFields = limits.fields
+    decode.maxAhead = limits.future
+    return decode
+  }
+}
+
+extension ConfigurationIssue {
+  fileprivate var error: ConfigurationError { ConfigurationError([self]) }
 }

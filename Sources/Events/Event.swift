@@ -124,6 +124,8 @@ public struct Event {
   public var productHash: UInt64 = 0  // 0: absent
   public var channel = ByteSlice.empty
   public var profile = ProfileFields()
+  /// `identityLink`: the other id of the same customer. `alertAck`: the `alert_id` that was answered. Else empty.
+  public var reference = ByteSlice.empty
   public init() {}
 }
 

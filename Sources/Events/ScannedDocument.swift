@@ -1,0 +1,116 @@
+// A scanned document as the formats see it: fields by slot, each read with its check. Every error is a RejectReason.
+
+import CSimdJSON
+
+/// Borrowed for the time of one decode. Text is cleaned in place, in the decoder's own copy.
+struct ScannedDocument {
+  let base: UnsafeMutablePointer<UInt8>
+  let nodes: UnsafePointer<tw_json_node>
+  let slots: UnsafePointer<Int32>
+  let limits: DecodeLimits
+  let currencies: CurrencyTable
+
+  typealias Node = UnsafePointer<tw_json_node>
+
+  /// The node in a slot; nil when the field is absent or null.
+  @inline(__always)
+  func node(_ slot: Int) -> Node? {
+    let index = slots[slot]
+    if index < 0 || isNull(nodes + Int(index)) { return nil }
+    return nodes + Int(index)
+  }
+
+  func isKind(_ node: Node, _ kind: some BinaryInteger) -> Bool { Int(node.pointee.kind) == Int(kind) }
+  func isNull(_ node: Node) -> Bool { isKind(node, TW_JSON_NULL) }
+
+  func slice(_ node: Node) -> ByteSlice {
+    ByteSlice(base: UnsafePointer(base + Int(node.pointee.at)), count: Int(node.pointee.length))
+  }
+
+  // MARK: text
+
+  /// The text of a node: a string, or a whole number as it is written. `wrong` when it is another kind.
+  func text(
+    _ node: Node?, limit: Int, wrong: RejectReason = .badField, tooLong: RejectReason = .fieldTooLong
+  ) throws(RejectReason) -> ByteSlice {
+    guard let node else { return .empty }
+    let text = slice(node)
+    if !isKind(node, TW_JSON_STRING) {
+      guard isKind(node, TW_JSON_NUMBER), text.buffer.allSatisfy({ $0 >= 48 && $0 <= 57 }) else { throw wrong }
+    }
+    if text.count > limit { throw tooLong }
+    return text
+  }
+
+  func text(_ slot: Int) throws(RejectReason) -> ByteSlice { try text(node(slot), limit: limits.maxTextBytes) }
+
+  /// Text without white space around it and with ASCII letters in lower case, so that spellings fall together.
+  func cleaned(_ node: Node?, wrong: RejectReason = .badField) throws(RejectReason) -> ByteSlice {
+    let text = try text(node, limit: limits.maxTextBytes, wrong: wrong)
+    guard let start = text.base else { return .empty }
+    var low = Int(bitPattern: start) - Int(bitPattern: base)
+    var high = low + text.count
+    while low < high, base[low] <= 0x20 { low += 1 }
+    while low < high, base[high - 1] <= 0x20 { high -= 1 }
+    for i in low..<high where base[i] &- UInt8(ascii: "A") < 26 { base[i] |= 0x20 }
+    return low == high ? .empty : ByteSlice(base: UnsafePointer(base + low), count: high - low)
+  }
+
+  func cleaned(_ slot: Int) throws(RejectReason) -> ByteSlice { try cleaned(node(slot)) }
+
+  /// An id of a customer: not cleaned, for it must equal the record's key.
+  func customer(_ node: Node?) throws(RejectReason) -> ByteSlice {
+    try text(node, limit: limits.maxCustomerBytes, wrong: .badCustomer, tooLong: .customerTooLong)
+  }
+
+  // MARK: time
+
+  /// RFC 3339 text or whole epoch milliseconds.
+  func time(_ node: Node) throws(RejectReason) -> Instant {
+    let text = slice(node).buffer
+    if isKind(node, TW_JSON_STRING) {
+      if let instant = Instant(rfc3339: text) { return instant }
+    } else if isKind(node, TW_JSON_NUMBER), let instant = Instant(epochMilliseconds: text) {
+      return instant
+    }
+    throw .badTimestamp
+  }
+
+  // MARK: money
+
+  /// The currency in a slot, else the configured default.
+  func currency(_ slot: Int) throws(RejectReason) -> Currency {
+    guard let node = node(slot), node.pointee.length > 0 || !isKind(node, TW_JSON_STRING) else {
+      guard let assumed = currencies.assumed else { throw .missingCurrency }
+      return assumed
+    }
+    guard isKind(node, TW_JSON_STRING), let currency = Currency(bytes: slice(node).buffer) else {
+      throw .unknownCurrency
+    }
+    return currency
+  }
+
+  /// An amount, `times` a quantity, from a number or a string that holds one.
+  func money(_ node: Node, _ currency: Currency, times quantity: Int32 = 1) throws(RejectReason) -> Money {
+    guard isKind(node, TW_JSON_NUMBER) || isKind(node, TW_JSON_STRING) else { throw .badAmount }
+    return try currencies.convert(slice(node).buffer, currency: currency, times: quantity)
+  }
+
+  func discount(_ node: Node?, _ currency: Currency) throws(RejectReason) -> Money {
+    guard let node else { return .zero }
+    do {
+      return try money(node, currency)
+    } catch {
+      throw error == .unknownCurrency ? error : .badDiscount
+    }
+  }
+
+  /// A whole number from 0 to `maxQuantity`; 1 when absent.
+  func quantity(_ node: Node?) throws(RejectReason) -> Int32 {
+    guard let node else { return 1 }
+    guard isKind(node, TW_JSON_NUMBER) || isKind(node, TW_JSON_STRING),
+      let value = DecimalToken(slice(node).buffer)?.whole(limit: UInt64(limits.maxQuantity))
+    else { throw .badQuantity }
+    return Int32(value)
+  }
+}

@@ -1,0 +1,75 @@
+// The replay's output files, one a topic, written under a temporary name until they are whole.
+
+import Engine
+import Glibc
+
+/// An output file that could not be written.
+public struct OutputError: Error, CustomStringConvertible {
+  public let description: String
+}
+
+/// Appends records to `DIR/<topic>.ndjson`.
+struct OutputFiles: ~Copyable {
+  private let directory: String
+  private var descriptors: [Int32] = []
+  private var buffers: [[UInt8]]
+  private static let flushBytes = 1 << 20
+
+  init(directory: String) throws(OutputError) {
+    self.directory = directory
+    buffers = OutputTopic.allCases.map { _ in [] }
+    if mkdir(directory, 0o755) != 0, errno != EEXIST { throw Self.failed("make the directory", directory) }
+    for topic in OutputTopic.allCases {
+      let path = Self.path(directory, topic) + ".partial"
+      let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+      if descriptor < 0 { throw Self.failed("create", path) }
+      descriptors.append(descriptor)
+    }
+  }
+
+  deinit { for descriptor in descriptors { close(descriptor) } }
+
+  private static func path(_ directory: String, _ topic: OutputTopic) -> String {
+    let name = topic == .profiles ? "profiles" : topic.name
+    return "\(directory)/\(name).ndjson"
+  }
+
+  private static func failed(_ action: String, _ path: String) -> OutputError {
+    OutputError(
+      description: "cannot \(action) \(path): \(String(cString: strerror(errno))); choose another --output or make room"
+    )
+  }
+
+  /// Writes out and forgets what `outputs` holds.
+  mutating func take(_ outputs: inout OutputBuffer) throws(OutputError) {
+    for entry in outputs.entries {
+      let topic = Int(entry.topic.rawValue)
+      buffers[topic].append(contentsOf: outputs.bytes[entry.value])
+      buffers[topic].append(10)
+      if buffers[topic].count >= Self.flushBytes { try flush(topic) }
+    }
+    outputs.removeAll()
+  }
+
+  private mutating func flush(_ topic: Int) throws(OutputError) {
+    var written = 0
+    while written < buffers[topic].count {
+      let count = buffers[topic].withUnsafeBytes { bytes in
+        write(descriptors[topic], bytes.baseAddress.unsafelyUnwrapped + written, bytes.count - written)
+      }
+      if count < 0, errno == EINTR { continue }
+      if count < 0 { throw Self.failed("write", Self.path(directory, OutputTopic.allCases[topic])) }
+      written += count
+    }
+    buffers[topic].removeAll(keepingCapacity: true)
+  }
+
+  /// Gives the files their final names.
+  mutating func finish() throws(OutputError) {
+    for topic in OutputTopic.allCases {
+      try flush(Int(topic.rawValue))
+      let path = Self.path(directory, topic)
+      if rename(path + ".partial", path) != 0 { throw Self.failed("rename", path + ".partial") }
+    }
+  }
+}
