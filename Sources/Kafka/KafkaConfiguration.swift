@@ -80,6 +80,7 @@ public struct ConsumerOptions: Sendable, Hashable {
   /// Below this (64 MiB) a full queue makes librdkafka 2.0 sleep for a second.
   public static let leastQueuedKilobytes = 65_536
 
+  /// Printable ASCII, not empty.
   public var groupID: String
   /// Makes the member static: it may be away for the session timeout without a rebalance. Must be unique in the group.
   public var groupInstanceID: String?
@@ -96,6 +97,7 @@ public struct ConsumerOptions: Sendable, Hashable {
   /// How long the member may go without polling before it is taken out of the group, in milliseconds.
   public var maxPollIntervalMilliseconds: Int = 300_000
 
+  /// The defaults, for a group.
   public init(groupID: String, groupInstanceID: String? = nil) {
     self.groupID = groupID
     self.groupInstanceID = groupInstanceID
@@ -139,6 +141,7 @@ public struct ConsumerOptions: Sendable, Hashable {
 
 /// The settings of a producer.
 public struct ProducerOptions: Sendable, Hashable {
+  /// What is guaranteed of the records produced.
   public enum Delivery: Sendable, Hashable {
     /// Outputs and offsets of a transaction become visible together or not at all. The id must be unique to this
     /// process and stable over its restarts: a second producer with the same id fences the first.
@@ -147,6 +150,7 @@ public struct ProducerOptions: Sendable, Hashable {
     case idempotent
   }
 
+  /// What is guaranteed of the records produced.
   public var delivery: Delivery
   /// How long records wait for others to share a batch with, in milliseconds.
   public var lingerMilliseconds: Int = 5
@@ -154,6 +158,7 @@ public struct ProducerOptions: Sendable, Hashable {
   public var batchBytes: Int = 1_000_000
   /// `none`, `gzip`, `snappy`, `lz4` or `zstd`.
   public var compression: String = "lz4"
+  /// How long to wait before a request is tried again, in milliseconds.
   public var retryBackoffMilliseconds: Int = 10
   /// How many records may wait for their acknowledgement.
   public var queuedMaxMessages: Int = 1_000_000
@@ -162,6 +167,7 @@ public struct ProducerOptions: Sendable, Hashable {
   /// How keyed records are spread where no partition is given.
   public var partitioner: Partitioner = .murmur2Random
 
+  /// The defaults, for a kind of delivery.
   public init(_ delivery: Delivery) { self.delivery = delivery }
 
   func makeNative(_ configuration: KafkaConfiguration) throws(KafkaError) -> NativeConfiguration {

@@ -7,6 +7,7 @@ import CRdKafka
 /// The flags must be asked in this order: `requiresAbort`, then `isRetriable`; whatever is neither cannot be mended by
 /// the caller.
 public struct KafkaError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What went wrong, as librdkafka numbers it.
   public var code: KafkaErrorCode
   /// What was being done, with the topic, partition or property concerned: `commit transaction`, `create topic orders`.
   public var operation: String
@@ -19,6 +20,7 @@ public struct KafkaError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The current transaction must be aborted before anything else is done with the producer.
   public var requiresAbort: Bool
 
+  /// An error with librdkafka's own text and the usual flags of its code where none are given.
   public init(
     _ code: KafkaErrorCode, during operation: String, reason: String? = nil, isRetriable: Bool? = nil,
     isFatal: Bool = false, requiresAbort: Bool = false
@@ -84,6 +86,7 @@ public struct KafkaError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// What happened, where, and what to do, in one line.
   public var description: String {
     let kind = isFatal ? " (fatal)" : ""
     return "\(operation): \(code.name)\(kind): \(reason); \(advice)"

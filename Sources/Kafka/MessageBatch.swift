@@ -34,6 +34,7 @@ public struct MessageBatch: ~Copyable {
     topicIndices.deallocate()
   }
 
+  /// Whether there are no items.
   public var isEmpty: Bool { count == 0 }
 
   /// The item at an index in 0..<count, in the order of arrival. Traps on any other index, as an Array does.
@@ -99,13 +100,15 @@ public struct MessageBatch: ~Copyable {
 ///
 /// A view: valid no longer than the batch it is from.
 public struct BatchItem {
+  /// What an item is.
   public enum Kind: Sendable {
     case record
     /// The consumer has read all there is (under read_committed: up to the first open transaction); `offset` is where the
     /// next record will be.
     case endOfPartition
     /// `offset` is not there any more, or not yet; the partition is read no further. See
-    /// `Consumer.lostRange(from:timeoutMilliseconds:)`.
+    /// `Consumer.lostRange(from:timeoutMilliseconds:)`. May be left over from an assignment before: it concerns the present
+    /// one only if `offset` is the one expected next.
     case outOfRange
     /// See `error`. Without a topic it concerns the consumer as a whole.
     case failure
@@ -115,6 +118,7 @@ public struct BatchItem {
   /// The topic's index in the list the consumer subscribed to; -1 when the item is of none of them.
   public let topicIndex: Int
 
+  /// What the item is; for a record, `isRecord` is the quicker question.
   public var kind: Kind {
     let code = message.pointee.err
     if code == RD_KAFKA_RESP_ERR_NO_ERROR { return .record }
@@ -123,7 +127,9 @@ public struct BatchItem {
     return .failure
   }
 
+  /// Whether there is a record, with key, value, headers and timestamp.
   public var isRecord: Bool { message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR }
+  /// -1 where the item is not of one partition.
   public var partition: Int32 { message.pointee.partition }
   /// The record's offset, the end of the partition, or the offset that was asked for in vain.
   public var offset: Int64 { message.pointee.offset }

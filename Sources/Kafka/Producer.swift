@@ -17,6 +17,7 @@ public struct DeliveryFailure: Hashable, Sendable {
 public struct DeliveryReport: Hashable, Sendable {
   /// Acknowledged by the broker. In a transaction they are invisible until it is committed.
   public var delivered: Int
+  /// Given up: refused by the broker, timed out, or purged by an abort.
   public var failed: Int
   /// The first failure; nil when `failed` is 0.
   public var firstFailure: DeliveryFailure?
