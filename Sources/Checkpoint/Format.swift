@@ -1,9 +1,9 @@
 // Where every byte of a checkpoint file is. The page Checkpoint.docc/Format.md says the same in prose; change both.
 
 /// The checkpoint format of this program.
-public enum Format {
+enum Format {
   /// Written in every file and frame; a reader refuses any other.
-  public static let version: UInt32 = 1
+  static let version: UInt32 = 1
 
   /// "TWLOG" and "TWBASE", padded with zeros, read as a little-endian UInt64.
   static let logMagic: UInt64 = 0x0000_0047_4F4C_5754
@@ -154,6 +154,9 @@ struct FileHeader: Hashable {
     }
     let version = bytes.load(UInt32.self, at: Format.File.version)
     if version != Format.version { throw .unsupportedFormat(path: reader.path, version: version) }
+    if bytes.load(UInt64.self, at: Format.File.epoch) > CheckpointLimits.epochMax {
+      throw reader.damage(at: 0, "its epoch is impossibly large")
+    }
     return FileHeader(
       isBase: isBase, isFirst: bytes.load(UInt32.self, at: Format.File.flags) & Format.File.flagFirst != 0,
       lineage: Lineage(

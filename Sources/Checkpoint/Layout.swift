@@ -64,9 +64,9 @@ struct FileName: Hashable {
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count == 2 || (parts.count == 3 && parts[2] == "tmp"), parts[1] == "tw" else { return nil }
     let words = parts[0].split(separator: "-", omittingEmptySubsequences: false)
-    guard words.count == 2, let kind = Kind(rawValue: String(words[0])), let epoch = UInt64(words[1]) else {
-      return nil
-    }
+    guard words.count == 2, let kind = Kind(rawValue: String(words[0])), let epoch = UInt64(words[1]),
+      epoch <= CheckpointLimits.epochMax
+    else { return nil }
     self.init(kind, epoch)
     isTemporary = parts.count == 3
     // Two spellings of one number must not be two files of one epoch.

@@ -10,6 +10,8 @@ public enum CheckpointLimits {
   public static let valueBytesMax = 16 << 20
   /// Bytes (UTF-8) of one name in a header: a topic, a version, a fingerprint.
   public static let nameBytesMax = 255
+  /// The largest epoch number.
+  public static let epochMax = UInt64(Int64.max)
   /// Topics in one header.
   public static let topicsMax = 256
 

@@ -128,6 +128,9 @@ extension PartitionStore {
     case .poisoned(let cause): throw .poisoned(directory: directory, cause: cause)
     case .recovered, .unsynced: throw .misuse("append while the store is \(phaseName)")
     }
+    if header.epoch >= CheckpointLimits.epochMax {
+      throw .misuse("append of epoch \(header.epoch), too large a number")
+    }
     guard let newest = newestHeader else { return }
     if header.lineage != newest.lineage {
       throw .misuse("append of lineage \(header.lineage) to a state of lineage \(newest.lineage)")

@@ -14,11 +14,12 @@ public final class PartitionStore {
   /// generations are kept, so with a live state of L bytes the files take at most about `(2 + 2 * logRatio) * L`, plus
   /// another L and what is appended meanwhile during a rewrite, where `logRatio * L` is at least `logBytesMin`.
   public struct Policy: Sendable {
-    public var logRatio: Double
-    public var logBytesMin: UInt64
+    public let logRatio: Double
+    public let logBytesMin: UInt64
 
+    /// `logRatio` is taken as no less than 0.1 and no more than 100.
     public init(logRatio: Double = 1, logBytesMin: UInt64 = 64 << 20) {
-      self.logRatio = logRatio
+      self.logRatio = logRatio.isNaN ? 1 : min(max(logRatio, 0.1), 100)
       self.logBytesMin = logBytesMin
     }
   }
