@@ -63,7 +63,7 @@ let package = Package(
     .executableTarget(
       name: "tidewatch",
       dependencies: [
-        "Events", "Engine", "Configuration", "Replay", "Checkpoint", "CommandSupport",
+        "Events", "Engine", "Configuration", "Replay", "Checkpoint", "CommandSupport", "Daemon",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

@@ -193,6 +193,10 @@ public struct Configuration: Sendable {
     public struct Address: Sendable, Hashable {
       public var host: String
       public var port: UInt16
+      public init(host: String, port: UInt16) {
+        self.host = host
+        self.port = port
+      }
     }
   }
 }

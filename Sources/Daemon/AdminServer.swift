@@ -6,21 +6,26 @@ import FlyingFox
 import FlyingSocks
 import Foundation
 
-struct AdminServer: Sendable {
+package struct AdminServer: Sendable {
   /// After this long without a turn of the data plane, /livez says so.
   static let silenceBound: Int64 = 60_000_000
 
   let address: Configuration.Admin.Address
   let published: Shared<DaemonSnapshot>
 
-  /// What a request is answered with, without any HTTP: what the tests look at.
-  struct Answer: Sendable, Equatable {
-    var status: Int
-    var contentType: String
-    var body: String
+  package init(address: Configuration.Admin.Address, published: Shared<DaemonSnapshot>) {
+    self.address = address
+    self.published = published
   }
 
-  static func livez(_ snapshot: DaemonSnapshot, nowMonotonic: Int64) -> Answer {
+  /// What a request is answered with, without any HTTP: what the tests look at.
+  package struct Answer: Sendable, Equatable {
+    package var status: Int
+    package var contentType: String
+    package var body: String
+  }
+
+  package static func livez(_ snapshot: DaemonSnapshot, nowMonotonic: Int64) -> Answer {
     let silence = nowMonotonic - snapshot.beat
     guard snapshot.beat == 0 || silence < silenceBound else {
       return Answer(
@@ -30,7 +35,7 @@ struct AdminServer: Sendable {
     return Answer(status: 200, contentType: "text/plain; charset=utf-8", body: "ok\n")
   }
 
-  static func readyz(_ snapshot: DaemonSnapshot) -> Answer {
+  package static func readyz(_ snapshot: DaemonSnapshot) -> Answer {
     struct Body: Encodable {
       struct Reason: Encodable {
         var code: String
@@ -48,14 +53,14 @@ struct AdminServer: Sendable {
       body: String(decoding: data, as: UTF8.self) + "\n")
   }
 
-  static func metrics(_ snapshot: DaemonSnapshot, nowMonotonic: Int64) -> Answer {
+  package static func metrics(_ snapshot: DaemonSnapshot, nowMonotonic: Int64) -> Answer {
     Answer(
       status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
       body: Metrics.text(snapshot, nowMonotonic: nowMonotonic))
   }
 
   /// Serves until cancelled.
-  func run() async throws {
+  package func run() async throws {
     let server = try makeServer()
     let published = published
     await server.appendRoute("GET /livez") { _ in

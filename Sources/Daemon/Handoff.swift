@@ -12,7 +12,7 @@ package final class Shared<Value: Sendable>: Sendable {
 
   func withLock<Result: Sendable>(_ body: (inout Value) -> Result) -> Result { value.withLock { body(&$0) } }
   package func read() -> Value { value.withLock { $0 } }
-  func write(_ new: Value) { value.withLock { $0 = new } }
+  package func write(_ new: Value) { value.withLock { $0 = new } }
 }
 
 /// Values from one thread to another, in order. The receiver takes all there are and never waits.

@@ -3,9 +3,9 @@
 import Engine
 import Events
 
-enum Outbox {
+package enum Outbox {
   /// Entries one after the other: topic u8, time i64, lengths u32 of key, id and value (little endian), then their bytes.
-  static func encode(_ buffer: OutputBuffer) -> [UInt8] {
+  package static func encode(_ buffer: OutputBuffer) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(buffer.bytes.count + buffer.entries.count * 21)
     for entry in buffer.entries {
@@ -18,7 +18,7 @@ enum Outbox {
   }
 
   /// nil when the bytes are not what `encode` writes.
-  static func decode(_ bytes: [UInt8]) -> OutputBuffer? {
+  package static func decode(_ bytes: [UInt8]) -> OutputBuffer? {
     var buffer = OutputBuffer()
     var position = 0
     func number<Value: FixedWidthInteger>(_: Value.Type) -> Value? {

@@ -5,7 +5,7 @@ import Engine
 import Events
 
 /// Knows the names of the output topics; nil for those switched off.
-struct OutputWriter {
+package struct OutputWriter {
   private let topics: [String?]
   private let source: [UInt8]
   private static let json = Array("application/json".utf8)
@@ -57,7 +57,7 @@ struct OutputWriter {
   }
 
   /// RFC 3339 in UTC with milliseconds. The years before 0 and after 9999 (a clock that has not begun) become their ends.
-  static func timestamp(_ instant: Instant) -> [UInt8] {
+  package static func timestamp(_ instant: Instant) -> [UInt8] {
     let earliest: Int64 = -62_135_596_800_000
     let latest: Int64 = 253_402_300_799_999
     let milliseconds = min(max(instant.microseconds.floorDivided(by: 1_000), earliest), latest)

@@ -17,6 +17,10 @@ public struct PartitionSnapshot: Sendable, Hashable {
   public var lag: [Int64?] = []
   public var logBytes: UInt64 = 0
   public var baseBytes: UInt64 = 0
+  public init(partition: Int32, phase: Phase) {
+    self.partition = partition
+    self.phase = phase
+  }
 }
 
 /// The whole daemon at one moment.

@@ -173,6 +173,89 @@ private final class Bench {
     #expect(end.status == .badTopics && end.reason.contains("differ in their partition counts"))
   }
 
+  @Test("two members share the partitions; when one leaves the other goes on where it stood", arguments: deliveries)
+  func rebalance(delivery: Configuration.Delivery) throws {
+    guard TestBroker.isReal else { return }  // a join takes the embedded broker seconds, and it has no transactions
+    let bench = try Bench(delivery)
+    try bench.produce(500, from: 0)
+    // The same state directory, as on a shared disk: the state follows the partition.
+    var members: [(stop: StopRequest, daemon: Daemon, thread: Thread, end: Shared<DataPlaneEnd?>)] = []
+    func start(_ instance: String) {
+      var settings = bench.settings
+      settings.stopAtEnd = false
+      settings.configuration.kafka.instance = instance
+      let stop = StopRequest()
+      let daemon = Daemon(settings, stop: stop)
+      let end = Shared<DataPlaneEnd?>(nil)
+      let thread = Thread { end.write(daemon.run()) }
+      thread.start()
+      members.append((stop, daemon, thread, end))
+    }
+    func wait(_ what: String, until condition: () -> Bool) {
+      let deadline = Date() + 60
+      while !condition(), Date() < deadline { usleep(50_000) }
+      #expect(condition(), "\(what)")
+    }
+    func owned(_ index: Int) -> Int {
+      let snapshot = members[index].daemon.snapshot
+      return snapshot.phase == .running ? snapshot.partitions.count : -1
+    }
+    start("one")
+    wait("the first member owns both") { owned(0) == 2 }
+    try bench.produce(500, from: 500)
+    start("two")
+    wait("each owns one") { owned(0) == 1 && owned(1) == 1 }
+    try bench.produce(500, from: 1_000)
+    members[0].stop.stop()
+    wait("the first has ended") { members[0].end.read() != nil }
+    #expect(members[0].end.read() == DataPlaneEnd(.ok))
+    wait("the second owns both") { owned(1) == 2 }
+    try bench.produce(500, from: 1_500)
+    wait("everything is read") {
+      members[1].daemon.snapshot.partitions.allSatisfy { $0.lag.allSatisfy { $0 == 0 } }
+        && members[1].daemon.snapshot.partitions.count == 2
+    }
+    members[1].stop.stop()
+    wait("the second has ended") { members[1].end.read() != nil }
+    #expect(members[1].end.read() == DataPlaneEnd(.ok))
+    #expect(bench.run().status == .ok)
+
+    let outputs = try bench.read("out")
+    #expect(Set(outputs.map(\.id)).count == 1_960)
+    if delivery == .exactlyOnce { #expect(outputs.count == 1_960) }
+    var last: [String: (Int, String)] = [:]
+    for output in outputs {
+      let count = Int(output.value.split(separator: " ")[0]) ?? 0
+      if count > last[output.key]?.0 ?? 0 { last[output.key] = (count, output.value) }
+    }
+    #expect(last.mapValues(\.1) == Bench.expected(2_000))
+  }
+
+  @Test("a second process with the same instance fences the first, which asks to be started again")
+  func fencing() throws {
+    guard TestBroker.isReal else { return }
+    let bench = try Bench(.exactlyOnce)
+    try bench.produce(100, from: 0)
+    var settings = bench.settings
+    settings.stopAtEnd = false
+    let stop = StopRequest()
+    let first = Daemon(settings, stop: stop)
+    let end = Shared<DataPlaneEnd?>(nil)
+    Thread { end.write(first.run()) }.start()
+    let deadline = Date() + 30
+    while first.snapshot.phase != .running, Date() < deadline { usleep(50_000) }
+    let rival = try Producer(
+      bench.broker.configuration(), ProducerOptions(.transactional(id: "\(bench.name)-1")))
+    #expect(rival.initTransactions(timeoutMilliseconds: 20_000) == .done)
+    try bench.produce(100, from: 100)
+    while end.read() == nil, Date() < deadline + 30 { usleep(50_000) }
+    #expect(end.read()?.status == .restart, "\(end.read()?.reason ?? "still running")")
+    stop.stop()
+    // Started again, nothing is lost and nothing repeated.
+    #expect(bench.run().status == .ok)
+    #expect(try bench.read("out").count == 196)
+  }
+
   @Test("a state whose disk is gone is never started empty", arguments: deliveries)
   func stateElsewhere(delivery: Configuration.Delivery) throws {
     let bench = try Bench(delivery)

@@ -1,0 +1,203 @@
+// The real task: decoders, clock and engine of one partition.
+
+import Configuration
+import Engine
+import Events
+import Kafka
+
+final class EngineLogic: TaskLogic {
+  private let setup: EngineFactory
+  private let partition: Int32
+  private let partitionCount: Int32
+  private var engine: EngineTask
+  private var taskClock: TaskClock
+  private var decoders: [EventDecoder]
+  private var event = Event()
+  private var decodedSinceReset = 0
+  private var moreDue = false
+  private(set) var isDirty = false
+  private var own: TaskCounters
+  /// The engine's counters are part of its state; ours begin with this object.
+  private var engineBase = EngineCounters()
+  private var deadLetters: [Int]
+
+  init(_ setup: EngineFactory, partition: Int32, partitionCount: Int32, seed: UInt64) {
+    self.setup = setup
+    self.partition = partition
+    self.partitionCount = partitionCount
+    engine = EngineTask(settings: setup.settings, seed: seed)
+    taskClock = setup.makeClock(startingAt: .distantPast)
+    decoders = setup.makeDecoders()
+    own = TaskCounters(topics: decoders.count)
+    deadLetters = [Int](repeating: 0, count: RejectReason.allCases.count)
+  }
+
+  func consume(_ record: InputItem, wall: Instant) {
+    isDirty = true
+    let origin = Origin(topic: UInt16(record.topic), partition: partition, offset: record.offset)
+    if let reason = decode(record, origin, wall: wall) {
+      reject(record, origin, reason, wall: wall)
+      taskClock.recordSeen(topic: record.topic, brokerTimestamp: record.timestamp)
+    } else {
+      switch engine.apply(event) {
+      case .applied: own.events[record.topic][TaskCounters.Result.applied.rawValue] += 1
+      case .late: own.events[record.topic][TaskCounters.Result.late.rawValue] += 1
+      case .duplicate: own.events[record.topic][TaskCounters.Result.duplicate.rawValue] += 1
+      case .tooLate: reject(record, origin, .tooLate, wall: wall)
+      }
+      taskClock.observe(topic: record.topic, eventTime: event.time, brokerTimestamp: record.timestamp)
+    }
+    step(wall: wall, maxTimers: 5_000)
+  }
+
+  private func decode(_ record: InputItem, _ origin: Origin, wall: Instant) -> RejectReason? {
+    guard let key = record.key, !key.isEmpty else { return .keyMissing }
+    if let partitioner = setup.partitioners[record.topic],
+      let expected = partitioner.partition(forKey: key, count: partitionCount), expected != partition
+    {
+      return .wrongPartition
+    }
+    // Slices live until here: an event is applied before the next one is decoded.
+    if decodedSinceReset >= 256 {
+      decoders[record.topic].reset()
+      decodedSinceReset = 0
+    }
+    decodedSinceReset += 1
+    let payload = record.value ?? UnsafeRawBufferPointer(start: nil, count: 0)
+    return decoders[record.topic].decode(
+      payload, key: key, origin: origin, ceiling: record.timestamp ?? wall, into: &event)
+  }
+
+  private func reject(_ record: InputItem, _ origin: Origin, _ reason: RejectReason, wall: Instant) {
+    own.events[record.topic][TaskCounters.Result.rejected.rawValue] += 1
+    own.deadLetters[reason.rawValue, default: 0] += 1
+    // Before the clock has begun, the record's own time stands in.
+    let emittedAt = engine.clock > .distantPast ? engine.clock : record.timestamp ?? wall
+    DeadLetter.encode(
+      reason: reason, origin: origin, topicName: setup.settings.topicNames[record.topic], key: record.key,
+      payload: record.value ?? UnsafeRawBufferPointer(start: nil, count: 0), brokerTimestamp: record.timestamp,
+      emittedAt: emittedAt, maxPayloadBytes: setup.maxDeadLetterBytes, into: &engine.outputs)
+  }
+
+  private func step(wall: Instant, maxTimers: Int) {
+    let clock = taskClock.update(wall: wall)
+    if taskClock.hasCaughtUp, !engine.isLive {
+      engine.caughtUp()
+      isDirty = true
+    }
+    // Nothing is due before the first event: the clock has not begun.
+    guard clock > .distantPast else { return }
+    let fired = engine.counters.timersFired
+    moreDue = engine.advance(to: clock, maxTimers: maxTimers)
+    if engine.counters.timersFired != fired || !engine.outputs.isEmpty { isDirty = true }
+  }
+
+  func reachedEnd(of topic: Int) { taskClock.reachedEnd(of: topic) }
+  func topicGrew(_ topic: Int, at wall: Instant) { taskClock.topicGrew(topic, at: wall) }
+
+  func tick(wall: Instant, maxTimers: Int) -> Bool {
+    step(wall: wall, maxTimers: maxTimers)
+    return moreDue
+  }
+
+  func advance(to instant: Instant, maxTimers: Int) -> Bool {
+    taskClock.advance(to: instant)
+    isDirty = true
+    return engine.advance(to: max(instant, engine.clock), maxTimers: maxTimers)
+  }
+
+  var clock: Instant { engine.clock }
+  var clockStatus: TaskClock.Status { taskClock.status }
+
+  func endEpoch() { engine.flushProfiles() }
+
+  func drainChanges(_ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void) {
+    engine.drainChanges(sink)
+  }
+
+  func restore(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) throws {
+    try engine.restore(key: key, value: value)
+  }
+
+  func finishRestore(clock: Instant) throws {
+    try engine.finishRestore()
+    taskClock = setup.makeClock(startingAt: max(engine.clock, clock))
+    engineBase = engine.counters
+    // A sweep after changed rules is work to be saved like any other.
+    isDirty = !engine.outputs.isEmpty
+  }
+
+  var outputs: OutputBuffer { engine.outputs }
+  func removeOutputs() {
+    engine.outputs.removeAll()
+    isDirty = false
+  }
+
+  var counters: TaskCounters {
+    var all = own
+    let now = engine.counters
+    all.tagChanges = now.tagChanges - engineBase.tagChanges
+    all.shadowTagChanges = now.shadowChanges - engineBase.shadowChanges
+    all.overdueAlerts = now.overdue - engineBase.overdue
+    all.timers = now.timersFired - engineBase.timersFired
+    all.alerts = [
+      "churn raised": now.raisedChurn - engineBase.raisedChurn, "lost raised": now.raisedLost - engineBase.raisedLost,
+      "silent raised": now.raisedSilent - engineBase.raisedSilent, "any resolved": now.resolved - engineBase.resolved,
+      "any expired": now.expired - engineBase.expired,
+    ]
+    all.customers = engine.customerCount
+    return all
+  }
+}
+
+/// Makes the real tasks of one configuration: what they share is read-only.
+public struct EngineFactory: TaskFactory {
+  let settings: EngineSettings
+  let currencies: CurrencyTable
+  let limits: DecodeLimits
+  let formats: [WireFormat]
+  /// By topic; nil where records are not checked against their partition.
+  let partitioners: [Partitioner?]
+  let required: [Bool]
+  let sourceStall: TimeSpan
+  let maxDeadLetterBytes: Int
+  public let versions: TaskVersions
+
+  /// Loads rules and time zone.
+  /// - Throws: what `Configuration.engineSettings` throws, and `CurrencyError`.
+  public init(_ configuration: Configuration) throws {
+    settings = try configuration.engineSettings()
+    currencies = try configuration.currencyTable()
+    limits = configuration.decodeLimits
+    formats = configuration.inputs.map { $0.format == .segment ? .segment : .native }
+    partitioners = configuration.inputs.map { input in
+      switch input.partitioner {
+      case .murmur2: .murmur2
+      case .consistent: .consistent
+      case .fnv1a: .fnv1a
+      case .unchecked: nil
+      }
+    }
+    required = configuration.inputs.map(\.required)
+    sourceStall = configuration.sourceStall
+    maxDeadLetterBytes = configuration.limits.deadLetterBytes
+    var versions = TaskVersions()
+    versions.rulesRevision = UInt64(settings.rules.revision)
+    versions.rulesFingerprint = String(settings.rules.fingerprint, radix: 16)
+    versions.model = settings.churn?.version ?? ""
+    versions.engine = String(EngineSettings.engineVersion)
+    versions.timeZone = "\(settings.calendar.identifier) \(settings.calendar.version)"
+    self.versions = versions
+  }
+
+  public func makeTask(partition: Int32, partitionCount: Int32, seed: UInt64) throws -> any TaskLogic {
+    EngineLogic(self, partition: partition, partitionCount: partitionCount, seed: seed)
+  }
+
+  func makeClock(startingAt now: Instant) -> TaskClock {
+    TaskClock(mode: settings.clockMode, required: required, sourceStall: sourceStall, startingAt: now)
+  }
+  func makeDecoders() -> [EventDecoder] {
+    formats.map { EventDecoder(format: $0, limits: limits, currencies: currencies) }
+  }
+}

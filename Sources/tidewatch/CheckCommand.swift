@@ -1,0 +1,64 @@
+// `tidewatch check`: is the configuration right, and with --kafka, are the topics there?
+
+import ArgumentParser
+import CommandSupport
+import Configuration
+import Daemon
+
+struct CheckCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "check", abstract: "Check the configuration and the rules; with --kafka also the topics.",
+    discussion: "Prints a summary, or every mistake with its place and what would be right. Starts nothing, changes nothing.")
+
+  @Option(name: .shortAndLong, help: "The configuration file.")
+  var config: String
+
+  @Flag(help: "Ask the brokers for the topics: they exist and their partition counts agree.")
+  var kafka = false
+
+  func run() throws {
+    let configuration = try ConfigurationLoading.load(config)
+    let factory = try ConfigurationLoading.factory(configuration)
+    do { _ = try Daemon.kafkaConfiguration(configuration) } catch {
+      throw CommandFailure(.configuration, "kafka.properties: \(error)")
+    }
+    print(ConfigurationSummary.text(configuration, factory.versions))
+    for warning in configuration.warnings { print("warning: \(warning)") }
+    guard kafka else { return }
+    switch Daemon.checkTopics(configuration) {
+    case .success(let found):
+      print("kafka: reached; \(found.partitionCount) partitions of every input")
+      if !found.missing.isEmpty {
+        print("kafka: to be created at start: \(found.missing.joined(separator: ", "))")
+      }
+    case .failure(let problem): throw CommandFailure(.unavailable, problem.description)
+    }
+  }
+}
+
+enum ConfigurationSummary {
+  /// What will run, in a few lines.
+  static func text(_ c: Configuration, _ versions: TaskVersions) -> String {
+    var lines = [
+      "\(c.file): ok",
+      "kafka      \(c.kafka.bootstrap), group \(c.kafka.group), instance \(c.kafka.instance)",
+    ]
+    for input in c.inputs {
+      lines.append(
+        "input      \(input.topic) (\(input.format.rawValue), \(input.partitioner.rawValue)\(input.required ? ", required" : ""))")
+    }
+    lines.append("outputs    \(c.outputs.enabled.map(\.topic).joined(separator: ", "))")
+    lines.append("delivery   \(c.delivery.rawValue), an epoch every \(c.epoch.interval.text)")
+    lines.append("clock      \(c.clock.rawValue), days begin in \(c.timeZone), late events until \(c.lateness.text)")
+    lines.append("rules      \(c.rulesPath), revision \(versions.rulesRevision)")
+    if let churn = c.churn {
+      let model = churn.model
+      lines.append(
+        "churn      \(model.version), horizon \(model.horizon.text), raise \(model.raiseThreshold), "
+          + "clear \(model.clearThreshold), lost \(model.lostThreshold)")
+    }
+    lines.append("state      \(c.state.directory)")
+    lines.append("admin      \(c.admin.listen.map { "http://\($0.host):\($0.port)" } ?? "off")")
+    return lines.joined(separator: "\n")
+  }
+}

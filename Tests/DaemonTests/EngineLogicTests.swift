@@ -1,0 +1,136 @@
+// The real task: bytes in, outputs and dead letters out, and a checkpoint that brings the same state back.
+
+import Configuration
+import Daemon
+import Engine
+import Events
+import Foundation
+import Kafka
+import Testing
+
+private func factory(_ more: String = "") throws -> EngineFactory {
+  let root = #filePath.replacing("Tests/DaemonTests/EngineLogicTests.swift", with: "")
+  let text = """
+    kafka: { bootstrap: 'x:1' }
+    inputs: [{ topic: clicks }, { topic: orders, required: true }]
+    rules: \(root)config/tags.yaml
+    churn: { preset: cdnow, horizon: 60d }
+    clock: event
+    currency: { reporting: CNY, rates: { USD: 7 } }
+    \(more)
+    """
+  return try EngineFactory(Configuration.load(text: text, file: "t.yaml"))
+}
+
+/// Partition count 1, so that every key belongs to partition 0.
+private func feed(
+  _ logic: any TaskLogic, _ topic: Int, _ offset: Int64, key: String?, _ json: String, partition: Int32 = 0,
+  at seconds: Int64 = 1_772_368_496
+) {
+  let value = Array(json.utf8)
+  let keyBytes = key.map { Array($0.utf8) }
+  value.withUnsafeBytes { value in
+    func send(_ key: UnsafeRawBufferPointer?) {
+      logic.consume(
+        InputItem(
+          kind: .record, topic: topic, partition: partition, offset: offset, key: key, value: value,
+          timestamp: Instant(seconds: seconds)), wall: Instant(seconds: seconds))
+    }
+    if let keyBytes { keyBytes.withUnsafeBytes { send($0) } } else { send(nil) }
+  }
+}
+
+private func values(_ logic: any TaskLogic, _ topic: OutputTopic) -> [[String: Any]] {
+  logic.outputs.entries.filter { $0.topic == topic }.compactMap { entry in
+    let data = Data(logic.outputs.bytes[entry.value])
+    return (try? JSONSerialization.jsonObject(with: data)) as? [String: Any]
+  }
+}
+
+private func paid(_ number: Int, _ customer: String, second: Int) -> String {
+  "{\"id\":\"e\(number)\",\"type\":\"order_paid\",\"customer\":\"\(customer)\",\"ts\":\(1_772_368_000_000 + second * 1_000),"
+    + "\"order\":\"o\(number)\",\"amount\":\"2500.00\",\"currency\":\"CNY\",\"category\":\"beauty/skin\"}"
+}
+
+@Suite struct EngineLogicTests {
+  @Test func eventsBecomeTagsAndBadOnesDeadLetters() throws {
+    let logic = try factory().makeTask(partition: 0, partitionCount: 1, seed: 1)
+    feed(logic, 1, 0, key: "c-1", paid(1, "c-1", second: 0))
+    feed(logic, 1, 1, key: "c-1", paid(1, "c-1", second: 0))
+    feed(logic, 1, 2, key: "c-1", "{\"type\":")
+    feed(logic, 1, 3, key: nil, paid(2, "c-1", second: 1))
+    feed(logic, 1, 4, key: "c-2", paid(3, "c-1", second: 1))
+    feed(logic, 0, 5, key: "c-1", "\u{7f}\u{0}")
+    #expect(!values(logic, .tagChanges).isEmpty)
+    let letters = values(logic, .deadLetters)
+    #expect(letters.compactMap { $0["reason"] as? String } == ["malformed_json", "key_missing", "key_mismatch", "malformed_json"])
+    #expect(letters[0]["topic"] as? String == "orders" && letters[0]["offset"] as? Int == 2)
+    #expect(letters[0]["payload"] as? String == "{\"type\":")
+    #expect((letters[0]["sha256"] as? String)?.count == 64)
+    let counters = logic.counters
+    #expect(counters.events[1][TaskCounters.Result.applied.rawValue] == 1)
+    #expect(counters.events[1][TaskCounters.Result.duplicate.rawValue] == 1)
+    #expect(counters.events[1][TaskCounters.Result.rejected.rawValue] == 3)
+    #expect(counters.deadLetters == ["malformed_json": 2, "key_missing": 1, "key_mismatch": 1])
+    #expect(counters.customers == 1)
+  }
+
+  @Test("a key that another partition owns is a dead letter, unless the topic is unchecked") func wrongPartition() throws {
+    let count: Int32 = 8
+    let key = Array("c-1".utf8)
+    let right = try #require(key.withUnsafeBytes { Partitioner.murmur2.partition(forKey: $0, count: count) })
+    for partition in 0..<count {
+      let logic = try factory().makeTask(partition: partition, partitionCount: count, seed: 1)
+      feed(logic, 1, 0, key: "c-1", paid(1, "c-1", second: 0), partition: partition)
+      #expect(logic.counters.deadLetters == (partition == right ? [:] : ["wrong_partition": 1]))
+    }
+  }
+
+  @Test("events of the future are refused") func future() throws {
+    let logic = try factory().makeTask(partition: 0, partitionCount: 1, seed: 1)
+    feed(logic, 1, 0, key: "c-1", paid(1, "c-1", second: 301 + 496))
+    #expect(logic.counters.deadLetters == ["timestamp_in_future": 1])
+    feed(logic, 1, 1, key: "c-1", paid(2, "c-1", second: 300 + 496))
+    #expect(logic.counters.events[1][TaskCounters.Result.applied.rawValue] == 1)
+  }
+
+  @Test("a checkpoint, whole or in pieces, brings back a task that goes on alike") func restore() throws {
+    let factory = try factory()
+    let whole = try factory.makeTask(partition: 0, partitionCount: 1, seed: 1)
+    let first = try factory.makeTask(partition: 0, partitionCount: 1, seed: 1)
+    var entries: [([UInt8], [UInt8]?)] = []
+    for number in 0..<200 {
+      for logic in [whole, first] {
+        feed(logic, 1, Int64(number), key: "c-\(number % 20)", paid(number, "c-\(number % 20)", second: number))
+      }
+      if number % 37 == 0 {
+        first.endEpoch()
+        first.drainChanges { entries.append((Array($0), $1.map { Array($0) })) }
+        first.removeOutputs()
+      }
+    }
+    first.endEpoch()
+    first.drainChanges { entries.append((Array($0), $1.map { Array($0) })) }
+    let second = try factory.makeTask(partition: 0, partitionCount: 1, seed: 99)
+    for (key, value) in entries {
+      try key.withUnsafeBytes { key in
+        if let value {
+          try value.withUnsafeBytes { try second.restore(key: key, value: $0) }
+        } else {
+          try second.restore(key: key, value: nil)
+        }
+      }
+    }
+    try second.finishRestore(clock: first.clock)
+    #expect(second.clock == whole.clock && second.counters.customers == 20)
+    whole.removeOutputs()
+    second.removeOutputs()
+    for number in 200..<260 {
+      for logic in [whole, second] {
+        feed(logic, 1, Int64(number), key: "c-\(number % 20)", paid(number, "c-\(number % 20)", second: number))
+      }
+    }
+    for logic in [whole, second] { while logic.advance(to: whole.clock + .days(400), maxTimers: 10) {} }
+    #expect(whole.outputs.bytes == second.outputs.bytes && !whole.outputs.isEmpty)
+  }
+}
