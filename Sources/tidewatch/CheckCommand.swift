@@ -8,7 +8,8 @@ import Daemon
 struct CheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "check", abstract: "Check the configuration and the rules; with --kafka also the topics.",
-    discussion: "Prints a summary, or every mistake with its place and what would be right. Starts nothing, changes nothing.")
+    discussion:
+      "Prints a summary, or every mistake with its place and what would be right. Starts nothing, changes nothing.")
 
   @Option(name: .shortAndLong, help: "The configuration file.")
   var config: String
@@ -45,7 +46,8 @@ enum ConfigurationSummary {
     ]
     for input in c.inputs {
       lines.append(
-        "input      \(input.topic) (\(input.format.rawValue), \(input.partitioner.rawValue)\(input.required ? ", required" : ""))")
+        "input      \(input.topic) (\(input.format.rawValue), \(input.partitioner.rawValue)\(input.required ? ", required" : ""))"
+      )
     }
     lines.append("outputs    \(c.outputs.enabled.map(\.topic).joined(separator: ", "))")
     lines.append("delivery   \(c.delivery.rawValue), an epoch every \(c.epoch.interval.text)")

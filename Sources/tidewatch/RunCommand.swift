@@ -38,7 +38,8 @@ struct RunCommand: ParsableCommand {
     try Signals.watch(stop, log: log)
     for warning in configuration.warnings { log.warning(warning) }
     if until != nil, configuration.clock != .event {
-      throw CommandFailure(.usage, "--until needs `clock: event`; with `clock: wall` the clock cannot be told where to stop")
+      throw CommandFailure(
+        .usage, "--until needs `clock: event`; with `clock: wall` the clock cannot be told where to stop")
     }
     let factory = try ConfigurationLoading.factory(configuration)
     var settings = DataPlaneSettings(configuration: configuration, factory: factory, log: log)
