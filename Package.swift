@@ -80,7 +80,10 @@ let package = Package(
       name: "CustomersTests", dependencies: ["Customers", "Events", "ReferenceTesting"], swiftSettings: settings),
     .testTarget(name: "ModelsTests", dependencies: ["Models"], swiftSettings: settings),
     .testTarget(name: "RulesTests", dependencies: ["Rules"], swiftSettings: settings),
-    .testTarget(name: "EngineTests", dependencies: ["Engine", "Events"], swiftSettings: settings),
+    .testTarget(
+      name: "EngineTests",
+      dependencies: ["Engine", "Events", "Customers", "Models", "Rules", "ReferenceTesting", "CZlib"],
+      swiftSettings: settings),
     .testTarget(
       name: "CheckpointTests", dependencies: ["Checkpoint", "CheckpointTesting", "CXXHash"], swiftSettings: settings),
     .testTarget(name: "ImportTests", dependencies: ["Import", "Events"], swiftSettings: settings),

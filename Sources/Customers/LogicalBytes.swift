@@ -16,6 +16,13 @@ extension CustomerRecord {
     put(header.archived.netMinor, &buffer)
     put(header.archived.grossMinor, &buffer)
     put(header.archived.purchases, &buffer)
+    put(header.archived.purchaseDays, &buffer)
+    put(header.archived.discounted, &buffer)
+    put(header.archived.refundedOrders, &buffer)
+    put(header.archived.refunds, &buffer)
+    put(header.archived.first.microseconds, &buffer)
+    put(header.archived.last.microseconds, &buffer)
+    put(header.archived.lastGap.microseconds, &buffer)
     put(UInt32(orders.count), &buffer)
     buffer.append(contentsOf: UnsafeRawBufferPointer(orders))
     // A count that overflowed into a second cell is the same count.
@@ -33,6 +40,9 @@ extension CustomerRecord {
     }
     put(header.cartClearedAt.microseconds, &buffer)
     buffer.append(contentsOf: UnsafeRawBufferPointer(cart))
+    put(header.weightsAt.microseconds, &buffer)
+    put(header.categoryTotal.bitPattern, &buffer)
+    put(header.channelTotal.bitPattern, &buffer)
     for section in [Section.categories, .channels] {
       let byName = preferences(section).sorted { symbols.hash(of: $0.symbol) < symbols.hash(of: $1.symbol) }
       for entry in byName {

@@ -56,13 +56,8 @@ extension EngineTask {
       }
       state.set.subtract([.spentChurn, .spentLost, .spentSilent, .heldBack])
       arm(&state, history: history)
-    } else if let history, let model = context.settings.churn, !state.set.contains(.armed),
-      model.churnProbability(history, at: now) < model.clearThreshold
-    {
-      // An order was added or taken back behind the last purchase, and the probability fell.
-      end(.churn, of: index, state: &state, as: .withdrawn, view: view, cause: cause)
-      state.set.remove(.spentChurn)
-      state.set.formUnion([.armed, .everArmed])
+    } else if let history, before.first != totals.first || before.purchaseDays != totals.purchaseDays {
+      correct(index, state: &state, history: history, view: view, cause: cause)
     }
     guard let history else { return .distantFuture }
 
@@ -72,8 +67,8 @@ extension EngineTask {
         next = min(next, crossing)
         continue
       }
-      if !isLive {
-        state.set.insert(.heldBack)
+      if !isLive || state.set.contains(.heldBack) {
+        state.set.insert(.heldBack)  // the backfill sweep will come to it, at its own pace
         continue
       }
       let allowed = earliestRaise(state, policy)
@@ -85,11 +80,31 @@ extension EngineTask {
     }
     // Raising one kind changes what the others wait for: the window has just begun.
     for (_, crossing) in crossings(history, state: state) {
+      let isHeldBack = !isLive || state.set.contains(.heldBack)
       next = min(
-        next, isLive ? max(crossing, earliestRaise(state, policy)) : crossing > now ? crossing : .distantFuture)
+        next,
+        !isHeldBack ? max(crossing, earliestRaise(state, policy)) : crossing > now ? crossing : .distantFuture)
     }
     next = min(next, nextExpiry(state))
     return next > now ? next : (now + .seconds(1)).roundedUpToSecond
+  }
+
+  /// An order was added or taken back behind the last purchase: the same silence means something else now.
+  private mutating func correct(
+    _ index: CustomerIndex, state: inout AlertState, history: PurchaseHistory, view: EngineView, cause: Cause
+  ) {
+    guard let model = context.settings.churn else { return }
+    if model.churnProbability(history, at: view.now) < model.clearThreshold {
+      end(.churn, of: index, state: &state, as: .withdrawn, view: view, cause: cause)
+      state.set.remove(.spentChurn)
+      state.set.formUnion([.armed, .everArmed])
+    } else if !state.set.contains(.spentChurn) {
+      arm(&state, history: history)
+    }
+    if state.set.contains(.spentLost), model.deadProbability(history, at: view.now) < model.lostThreshold {
+      end(.lost, of: index, state: &state, as: .withdrawn, view: view, cause: cause)
+      state.set.remove(.spentLost)
+    }
   }
 
   private func arm(_ state: inout AlertState, history: PurchaseHistory?) {
@@ -131,16 +146,19 @@ extension EngineTask {
 
   private func nextExpiry(_ state: AlertState) -> Instant {
     var next = Instant.distantFuture
-    for kind in AlertKind.allCases where state[kind].number != 0 { next = min(next, expiry(state[kind])) }
+    for kind in AlertKind.allCases where state[kind].number != 0 { next = min(next, expiry(kind, state)) }
     return next
   }
 
-  private func expiry(_ alert: OpenAlert) -> Instant {
-    Instant(seconds: Int64(alert.crossedAtSeconds)) + context.settings.alerts.expireAfter
+  /// Counted from the crossing; an alert raised long after it, as backfill, still stands until its time to respond is up.
+  private func expiry(_ kind: AlertKind, _ state: AlertState) -> Instant {
+    let policy = context.settings.alerts
+    return max(
+      Instant(seconds: Int64(state[kind].crossedAtSeconds)) + policy.expireAfter, earliestRaise(state, policy))
   }
 
   private mutating func expire(_ index: CustomerIndex, state: inout AlertState, view: EngineView) -> Instant {
-    for kind in AlertKind.allCases where state[kind].number != 0 && expiry(state[kind]) <= view.now {
+    for kind in AlertKind.allCases where state[kind].number != 0 && expiry(kind, state) <= emission(at: view.now) {
       end(kind, of: index, state: &state, as: .expired, view: view, cause: .time)
     }
     return nextExpiry(state)

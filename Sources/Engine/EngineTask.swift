@@ -42,6 +42,8 @@ public struct EngineTask: ~Copyable {
   /// The last second of the clock in which the backfill sweep did its share.
   var backfillSecond: Int64 = 0
   var metadataDirty = true
+  /// Names of a checkpoint being restored, until all are there: symbol numbers must come without gaps.
+  var restoredNames: [UInt32: [UInt8]] = [:]
   /// Customers whose profile is to be written at the end of the epoch.
   var pendingProfiles: Set<UInt32> = []
 
@@ -186,9 +188,9 @@ public struct EngineTask: ~Copyable {
     counters.timersFired += 1
     let record = table.record(index)
     table.markDirty(index)
-    let now = max(record.header.asOf, due)
-    record.header.asOf = now
+    record.header.asOf = max(record.header.asOf, due)
     if record.header.ruleGeneration != ruleLayouts.currentGeneration { adoptRules(index) }
+    let now = record.header.asOf  // new rules were taken up as of the clock, which may be ahead of `due`
     var next = transition(index, context.timedSelection, at: now, cause: .time, late: false)
     next = min(next, updateAlerts(index, before: record.header.totals, now: now, cause: .time))
     // A condition that holds now but may not act yet names a later instant; nothing names this one again.
@@ -196,8 +198,9 @@ public struct EngineTask: ~Copyable {
     schedule(index, due: next)
   }
 
-  mutating func schedule(_ index: CustomerIndex, due: Instant) {
+  mutating func schedule(_ index: CustomerIndex, due instant: Instant) {
     let record = table.record(index)
+    let due = instant.roundedUpToSecond  // the queue knows whole seconds only
     if due == record.header.due { return }
     record.header.due = due
     if due != .distantFuture { timers.push(index, due: due) }

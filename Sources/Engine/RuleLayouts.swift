@@ -29,6 +29,19 @@ struct TagSlot: Equatable, Sendable {
       }
   }
 
+  /// What a stored value of this tag meant; `stored` is not 0.
+  func value(_ stored: UInt32, symbols: borrowing SymbolTable) -> TagValue {
+    if kind == "flag" { return .flag }
+    if kind.hasPrefix("cases:") {
+      let names = caseNames
+      return Int(stored) <= names.count ? .name(Array(names[Int(stored) - 1].utf8)) : .unset
+    }
+    if kind == "text:" + Feature.gender.name {
+      return .name(Array((Gender(rawValue: UInt8(truncatingIfNeeded: stored))?.name ?? "").utf8))
+    }
+    return Int(stored) < symbols.count ? .name(symbols.name(of: Symbol(number: stored))) : .unset
+  }
+
   /// One line of a checkpoint's layout entry: fields separated by tabs.
   var line: String { "\(name)\t\(layer.rawValue)\t\(revision)\t\(shadow ? 1 : 0)\t\(kind)" }
 
@@ -137,12 +150,7 @@ extension EngineTask {
       }) {
         carried[target] = record[tag: position]
       } else if !slot.shadow {
-        let value: TagValue =
-          slot.kind == "flag"
-          ? .flag
-          : slot.kind.hasPrefix("cases:")
-            ? .name(Array(slot.caseNames[min(Int(record[tag: position]), slot.caseNames.count) - 1].utf8))
-            : .name(symbols.pointee.name(of: Symbol(number: record[tag: position])))
+        let value = slot.value(record[tag: position], symbols: symbols.pointee)
         emitChange(
           index,
           TagChange(

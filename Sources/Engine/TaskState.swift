@@ -95,9 +95,7 @@ extension EngineTask {
       var number: UInt32 = 0
       for byte in name.suffix(4) { number = number << 8 | UInt32(byte) }
       if name.dropLast(4).elementsEqual("name".utf8) {
-        guard symbols.pointee.restore(number: number, name: Array(value)) else {
-          throw StateError(description: "the checkpoint's names are out of order at number \(number)")
-        }
+        restoredNames[number] = Array(value)
       } else if name.dropLast(4).elementsEqual("rules".utf8), let layout = RuleLayout(encoded: value) {
         ruleLayouts.restore(generation: number, layout: layout)
       } else {
@@ -138,6 +136,12 @@ extension EngineTask {
 
   /// After the last entry: rebuilds the timers and notices a change of rules.
   public mutating func finishRestore() throws(StateError) {
+    for (number, name) in restoredNames.sorted(by: { $0.key < $1.key }) {
+      guard symbols.pointee.restore(number: number, name: name) else {
+        throw StateError(description: "the checkpoint's names have a gap before number \(number)")
+      }
+    }
+    restoredNames.removeAll()
     let rules = context.settings.rules
     if let saved = ruleLayouts.current, saved.revision > rules.revision {
       throw StateError(
