@@ -103,13 +103,13 @@ struct AlertScanTests {
     return purchases.enumerated().sorted { ($0.element.day, $0.offset) < ($1.element.day, $1.offset) }.map(\.element)
   }
 
-  /// Every customer every hour is a long walk: one in ten by default, all with `TIDEWATCH_TEST_SEEDS=10`.
+  /// Every customer every hour is a long walk: one in twenty by default, all with `TIDEWATCH_TEST_SEEDS=20`.
   @Test(arguments: [60, 365]) func sameAlertsAsAnHourlyScanOfCDNOW(horizon: Int) throws {
     guard let all = try Self.cdnow() else {
       print("CDNOW is not there: set TIDEWATCH_TEST_DATA to the folder that holds CDNOW_master.txt.gz")
       return
     }
-    let stride = max(1, 10 / testSeeds(1).count)
+    let stride = max(1, 20 / testSeeds(1).count)
     let purchases = all.filter { (Int($0.customer) ?? 0) % stride == 0 }
     let model = try ChurnModelPreset.cdnow.model(horizon: .days(Int64(horizon)))
     let settings = try TestSettings.make(churn: model)
