@@ -76,7 +76,10 @@ extension EngineTask {
         next = min(next, allowed)
         continue
       }
-      raise(kind, of: index, crossedAt: crossing, state: &state, view: view, backfill: false, cause: cause)
+      // Timers fire before events: what an event finds already crossed became true with that event (an order was taken
+      // back, or came late), and nobody could have answered before.
+      let crossedAt = if case .time = cause { crossing } else { now }
+      raise(kind, of: index, crossedAt: crossedAt, state: &state, view: view, backfill: false, cause: cause)
     }
     // Raising one kind changes what the others wait for: the window has just begun.
     for (_, crossing) in crossings(history, state: state) {
