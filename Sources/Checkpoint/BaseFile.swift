@@ -47,7 +47,12 @@ extension BaseInfo {
   static func read(
     _ name: FileName, in directory: String, on disk: any Disk
   ) throws(CheckpointError) -> BaseInfo {
-    let reader = try FileReader(CheckpointLayout.join(directory, name.text), on: disk)
+    try FileReader.withFile(CheckpointLayout.join(directory, name.text), on: disk) { reader throws(CheckpointError) in
+      try read(name, reader)
+    }
+  }
+
+  private static func read(_ name: FileName, _ reader: FileReader) throws(CheckpointError) -> BaseInfo {
     let file = try FileHeader.read(reader, isBase: true)
     let headStart = UInt64(Format.File.bytes)
     guard file.epoch == name.epoch else { throw reader.damage(at: 0, "its header says epoch \(file.epoch)") }
@@ -111,8 +116,9 @@ struct BaseFileWriter: ~Copyable {
     let file: any DiskFile
     do {
       file = try disk.open(path, .create)
-      try file.write(fileHeader.bytes, at: 0)
-      try file.write(head.buffer.bytes, at: UInt64(fileHeader.count))
+      try fileHeader.withBytes { bytes throws(DiskError) in try file.write(bytes, at: 0) }
+      let headStart = UInt64(fileHeader.count)
+      try head.buffer.withBytes { bytes throws(DiskError) in try file.write(bytes, at: headStart) }
     } catch { throw .disk(error) }
     return BaseFileWriter(
       file: file, header: header, chain: chain, previousChain: previousChain,

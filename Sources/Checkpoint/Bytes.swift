@@ -35,7 +35,14 @@ struct RawBuffer: ~Copyable {
 
   var capacity: Int { storage.count }
 
+  /// Valid as long as the buffer lives and does not grow: for an owner that goes on using the buffer. Of a local
+  /// buffer use `withBytes`.
   var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: storage[..<count]) }
+
+  borrowing func withBytes<T, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> T) throws(E) -> T {
+    let bytes = bytes
+    return try withExtendedLifetime(self) { () throws(E) -> T in try body(bytes) }
+  }
 
   /// All the memory, written or not, for reading a file into.
   var writable: UnsafeMutableRawBufferPointer { storage }

@@ -100,7 +100,7 @@ struct EntryReader: ~Copyable {
     let block = segment.blocks[blockIndex]
     let file = try reader(segment.name, start: block.offset, limit: segment.validEnd)
     at = block.offset
-    let (fields, bytes) = try EntryReader.block(file, at: block)
+    let (fields, bytes) = try file.block(at: block)
     begin(bytes.slice(fields.headBytes, fields.headBytes + fields.entryBytes), count: UInt64(fields.entryCount))
     blockIndex += 1
   }
@@ -109,21 +109,6 @@ struct EntryReader: ~Copyable {
     cursor = EntryCursor(entries)
     cursorStart = at
     remaining = count
-  }
-
-  /// Reads again a block found by a scan; it must still be the same.
-  static func block(
-    _ file: FileReader, at block: BlockLocation
-  ) throws(CheckpointError) -> (BlockFields, UnsafeRawBufferPointer) {
-    switch try file.frame(at: block.offset) {
-    case .frame(.epochBlock, let bytes):
-      guard case .success(let fields) = BlockFields.read(bytes, kind: .epochBlock), fields.chain == block.chain else {
-        throw file.damage(at: block.offset, "the block is not the one that was there")
-      }
-      return (fields, bytes)
-    case .bad(let reason): throw file.damage(at: block.offset, reason)
-    default: throw file.damage(at: block.offset, "the block is gone")
-    }
   }
 
   /// Whose chunk or end this is.

@@ -17,6 +17,17 @@ final class FileReader {
     } catch { throw .disk(error) }
   }
 
+  /// Opens the file for the length of `body`.
+  ///
+  /// Bytes read are in memory of the reader, which Swift may free after the reader's last mention even while a pointer
+  /// to them is in use. So a reader is either a stored property of whoever uses the bytes, or opened through this.
+  static func withFile<T>(
+    _ path: String, on disk: any Disk, limit: UInt64 = .max, _ body: (FileReader) throws(CheckpointError) -> T
+  ) throws(CheckpointError) -> T {
+    let reader = try FileReader(path, on: disk, limit: limit)
+    return try withExtendedLifetime(reader) { () throws(CheckpointError) -> T in try body(reader) }
+  }
+
   /// `count` bytes from `offset`, valid until the next call; nil if the file ends before.
   func bytes(at offset: UInt64, count: Int) throws(CheckpointError) -> UnsafeRawBufferPointer? {
     guard offset <= size, UInt64(count) <= size - offset else { return nil }
@@ -38,6 +49,18 @@ final class FileReader {
 
   func damage(at offset: UInt64, _ reason: String) -> CheckpointError {
     .damaged(Damage(path: path, offset: offset, reason: reason))
+  }
+
+  /// Reads again a block found by a scan; it must still be the same.
+  func block(at location: BlockLocation) throws(CheckpointError) -> (BlockFields, UnsafeRawBufferPointer) {
+    switch try frame(at: location.offset) {
+    case .frame(.epochBlock, let bytes):
+      guard case .success(let fields) = BlockFields.read(bytes, kind: .epochBlock), fields.chain == location.chain
+      else { throw damage(at: location.offset, "the block is not the one that was there") }
+      return (fields, bytes)
+    case .bad(let reason): throw damage(at: location.offset, reason)
+    default: throw damage(at: location.offset, "the block is gone")
+    }
   }
 
   /// The frame at `offset`, checked by its checksum; its bytes are valid until the next call.

@@ -98,12 +98,13 @@ struct Generation {
     if let place = locate(epoch) {
       let segment = segments[place.segment]
       let location = segment.blocks[place.block]
-      let file = try reader(of: segment, on: disk)
-      let (fields, bytes) = try EntryReader.block(file, at: location)
-      guard let header = fields.header(bytes) else {
-        throw file.damage(at: location.offset, "the header of the block is malformed")
+      return try withFile(of: segment, on: disk) { file throws(CheckpointError) in
+        let (fields, bytes) = try file.block(at: location)
+        guard let header = fields.header(bytes) else {
+          throw file.damage(at: location.offset, "the header of the block is malformed")
+        }
+        return EpochBlock(header: header, fields: fields, file: segment.name, offset: location.offset)
       }
-      return EpochBlock(header: header, fields: fields, file: segment.name, offset: location.offset)
     }
     if let base, base.epoch == epoch { return EpochBlock(base: base) }
     throw .noSuchEpoch(epoch, available: epochs)
@@ -115,8 +116,10 @@ struct Generation {
       throw .noSuchEpoch(epoch, available: epochs)
     }
     let segment = segments[place.segment]
-    let (fields, bytes) = try EntryReader.block(try reader(of: segment, on: disk), at: segment.blocks[place.block])
-    return fields.hasOutbox ? [UInt8](bytes.slice(bytes.count - fields.outboxBytes, bytes.count)) : nil
+    return try withFile(of: segment, on: disk) { file throws(CheckpointError) in
+      let (fields, bytes) = try file.block(at: segment.blocks[place.block])
+      return fields.hasOutbox ? [UInt8](bytes.slice(bytes.count - fields.outboxBytes, bytes.count)) : nil
+    }
   }
 
   /// The files up to and with `epoch`, which is held.
@@ -130,8 +133,11 @@ struct Generation {
     return ReadPlan(directory: directory, base: base, segments: parts)
   }
 
-  func reader(of segment: Segment, on disk: any Disk) throws(CheckpointError) -> FileReader {
-    try FileReader(CheckpointLayout.join(directory, segment.name), on: disk, limit: segment.validEnd)
+  func withFile<T>(
+    of segment: Segment, on disk: any Disk, _ body: (FileReader) throws(CheckpointError) -> T
+  ) throws(CheckpointError) -> T {
+    try FileReader.withFile(
+      CheckpointLayout.join(directory, segment.name), on: disk, limit: segment.validEnd, body)
   }
 
   /// Index of the segment and of the block in it.

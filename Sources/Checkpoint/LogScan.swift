@@ -57,7 +57,15 @@ struct LogScan {
     _ name: FileName, in directory: String, on disk: any Disk, from position: LogPosition?, isLast: Bool,
     visit: (BlockFields, UnsafeRawBufferPointer, UInt64) throws(CheckpointError) -> Void = { (_, _, _) in }
   ) throws(CheckpointError) -> LogScan {
-    let reader = try FileReader(CheckpointLayout.join(directory, name.text), on: disk)
+    try FileReader.withFile(CheckpointLayout.join(directory, name.text), on: disk) { reader throws(CheckpointError) in
+      try scan(name, reader, from: position, isLast: isLast, visit: visit)
+    }
+  }
+
+  private static func scan(
+    _ name: FileName, _ reader: FileReader, from position: LogPosition?, isLast: Bool,
+    visit: (BlockFields, UnsafeRawBufferPointer, UInt64) throws(CheckpointError) -> Void
+  ) throws(CheckpointError) -> LogScan {
     let header = try FileHeader.read(reader, isBase: false)
     guard header.epoch == name.epoch else {
       throw reader.damage(at: 0, "its header says that it begins with epoch \(header.epoch)")

@@ -5,7 +5,7 @@ extension PartitionStore {
   ///
   /// Nil cuts everything; that is allowed only before the first base. To be called once after opening, with the epoch
   /// that is the truth, even if it is the newest already (`truncate(after: newestEpoch)`), and again whenever an epoch
-  /// is aborted. The first call writes and syncs the newest block once more, because a block that can be read may still be
+  /// is aborted. The first call writes and syncs the newest block once more: a block that can be read may still be
   /// lost: its writer may have died before the sync, or the sync may have failed.
   /// - Throws: `.noSuchEpoch`, `.misuse` for an epoch below a confirmed one, `.disk`; after `.disk` it is poisoned.
   public func truncate(after epoch: UInt64?) throws(CheckpointError) {
@@ -29,13 +29,10 @@ extension PartitionStore {
       }
       if isFirst { try removeLeftovers() }
       try disk.syncDirectory(directory)
-    } catch let error as DiskError {
-      poison(error.description)
-      throw .disk(error)
     } catch {
-      // Found when reading the newest block once more.
-      poison("\(error)")
-      throw error as? CheckpointError ?? .misuse("\(error)")
+      let error = (error as? DiskError).map { .disk($0) } ?? error as? CheckpointError ?? .misuse("\(error)")
+      poison(error.description)
+      throw error
     }
     phase = .ready
     generation.tornTail = nil
@@ -169,7 +166,7 @@ extension PartitionStore {
     let temporary = path(name.text)
     do {
       let file = try disk.open(temporary, .create)
-      try file.write(header.bytes, at: 0)
+      try header.withBytes { bytes throws(DiskError) in try file.write(bytes, at: 0) }
       try file.sync()
     } catch {
       try? disk.remove(temporary)
@@ -219,9 +216,10 @@ extension PartitionStore {
     try file.truncate(to: segment.validEnd + 1)
     try file.truncate(to: segment.validEnd)
     if rewriteLast, let location = segment.blocks.last {
-      let reader = try FileReader(path(segment.name), on: disk, limit: segment.validEnd)
-      let (_, bytes) = try EntryReader.block(reader, at: location)
-      try file.write(bytes, at: location.offset)
+      try generation.withFile(of: segment, on: disk) { reader throws(CheckpointError) in
+        let (_, bytes) = try reader.block(at: location)
+        do throws(DiskError) { try file.write(bytes, at: location.offset) } catch { throw .disk(error) }
+      }
     }
     try file.sync()
     active = file

@@ -159,7 +159,7 @@ private func diskError(_ body: () throws -> Void) throws -> DiskError {
         do {
           try life.run(on: disk)
           isComplete = true
-        } catch CheckpointError.disk { /* the disk went away */  }
+        } catch CheckpointError.disk(_) {}
         disk.crash()
         try life.check(disk)
       }
