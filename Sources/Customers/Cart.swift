@@ -38,7 +38,8 @@ extension CustomerRecord {
     if event.time <= header.cartClearedAt || event.productHash == 0 { return }
     let (product, time) = (event.productHash, event.time)
     if cart.contains(where: { $0.isRemoval && $0.product == product && $0.time >= time }) { return }
-    let horizon = header.asOf - limits.lateness
+    // A customer's clock may be a few minutes ahead of the task's, from which lateness is counted.
+    let horizon = header.asOf - limits.lateness - .hours(1)
     dropCart { $0.product == product && $0.time <= time || $0.isRemoval && $0.time < horizon }
     insertCart(
       CartEntry(product: product, time: time, amount: -1), limits: limits, arena: &arena, counters: &counters)
@@ -54,15 +55,16 @@ extension CustomerRecord {
   private func insertCart(
     _ entry: CartEntry, limits: RecordLimits, arena: inout TailArena, counters: inout RecordCounters
   ) {
-    if cart.count >= limits.maxCartItems {
-      remove(.cart, at: 0)
-      counters.cartOverflow += 1
-    }
     // Equal times sort by product, then amount: the same list whatever the order of arrival.
     let position = cart.partitioningIndex {
       ($0.time, $0.product, $0.amount) >= (entry.time, entry.product, entry.amount)
     }
     insert(.cart, at: position, in: &arena).assumingMemoryBound(to: CartEntry.self).initialize(to: entry)
+    // The oldest goes, whichever came last.
+    if cart.count > limits.maxCartItems {
+      remove(.cart, at: 0)
+      counters.cartOverflow += 1
+    }
   }
 
   private func dropCart(where isGone: (CartEntry) -> Bool) {
