@@ -63,13 +63,15 @@ let package = Package(
     .executableTarget(
       name: "tidewatch",
       dependencies: [
-        "Events", "Engine", "Configuration", "Replay", "Checkpoint", "CommandSupport", "Daemon",
+        "Events", "Engine", "Configuration", "Replay", "Checkpoint", "Demo", "CommandSupport", "Daemon",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
 
     // The synthetic shop and the terminal view of `tidewatch demo`.
-    .target(name: "Demo", dependencies: ["Events", "Models", "Rules", "Engine", "Kafka"], swiftSettings: settings),
+    .target(
+      name: "Demo", dependencies: ["Events", "Engine", "Configuration", "Kafka", "Daemon"],
+      resources: [.embedInCode("tags.yaml")], swiftSettings: settings),
 
     .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: settings),
     // A slow, plain second opinion that tests of several targets compare with.

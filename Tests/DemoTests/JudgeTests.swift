@@ -115,6 +115,10 @@ private func take(_ board: inout DemoBoard, _ topic: OutputTopic, _ json: String
     take(
       &board, .churnAlerts,
       #"{"customer":"c-000001","kind":"lost","status":"resolved","emitted_at":"2026-02-05T00:00:00Z"}"#)
+    take(
+      &board, .churnAlerts,
+      #"{"customer":"c-000002","kind":"silent","status":"expired","emitted_at":"2026-02-05T00:00:00Z"}"#)
+    #expect(board.expired == 1)
     #expect(board.tagChanges == 3 && board.deadLetters == 1 && board.unreadable == 1)
     #expect(board.byTag.map(\.name) == ["rfm.segment", "sleeping"] && board.byTag.map(\.count) == [1, 2])
     #expect(board.raised == 1 && board.raisedLost == 1 && board.resolved == 1)
@@ -152,6 +156,7 @@ private func take(_ board: inout DemoBoard, _ topic: OutputTopic, _ json: String
     var status = DemoStatus()
     status.opening = settings.opening
     status.shopTime = settings.opening + .days(70)
+    status.readTime = settings.opening + .days(70)
     status.historyEnd = settings.opening + .days(140)
     status.phase = .history
     status.consumed = 1_234_567

@@ -60,7 +60,8 @@ public struct DemoBoard: Sendable {
     guard let id = fields.string("customer"), let customer = ShopCustomerID.number(in: id),
       let status = fields.text("status"), let emitted = fields.text("emitted_at").flatMap(Self.instant)
     else { return countUnreadable() }
-    recentAlertRecords.append(value)
+    // Those that only ran out would crowd out the news.
+    if status != "expired" { recentAlertRecords.append(value) }
     switch status {
     case "raised":
       switch kind {
@@ -133,6 +134,8 @@ public struct DemoBoard: Sendable {
         if let probability = fields.number("probability") { text += "  p = \(Self.hundredths(probability))" }
         if let days = fields.number("silent_days") { text += "  silent for \(Int(days)) days" }
         text += "  answer by \(Self.moment(fields.text("respond_by")))"
+        // A late correction: with the order taken back, the customer had been silent for long.
+        if fields.isTrue("overdue") { text += " (overdue)" }
       }
       return text
     }

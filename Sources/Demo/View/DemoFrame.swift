@@ -19,6 +19,8 @@ public struct DemoStatus: Sendable {
   public var opening = Instant(seconds: 0)
   /// How far the shop's records have been sent.
   public var shopTime = Instant(seconds: 0)
+  /// How far they have been read: the least of Tidewatch's clocks.
+  public var readTime = Instant(seconds: 0)
   /// Where the history ends and the days at `daysPerSecond` begin.
   public var historyEnd = Instant(seconds: 0)
   public var daysPerSecond = 1.0
@@ -79,12 +81,12 @@ public enum DemoFrame {
 
   /// What goes on, in a sentence.
   static func headline(_ status: DemoStatus) -> String {
-    let date = self.date(status.shopTime)
+    let date = self.date(status.readTime)
     switch status.phase {
     case .starting(let what): return what
     case .history:
       let whole = (status.historyEnd - status.opening).wholeDays
-      let done = (status.shopTime - status.opening).wholeDays
+      let done = min(whole, (status.readTime - status.opening).wholeDays)
       return "shop date \(date)  loading the shop's history: day \(done) of \(whole), as fast as it goes"
     case .live: return "shop date \(date)  \(speed(status.daysPerSecond)) of the shop a second"
     case .ended: return "shop date \(date)  finished"
