@@ -76,8 +76,8 @@ struct DemoWatch {
     status.late = count(.late)
     // A stopped daemon has given its customers back.
     status.customers = max(status.customers, counters.customers)
-    // Partitions without a record yet have no clock.
-    if let clock = snapshot.partitions.map({ $0.clock ?? .distantPast }).min() {
+    // Partitions without a record have no clock.
+    if let clock = snapshot.partitions.compactMap(\.clock).filter({ $0 > .distantPast }).min() {
       status.readTime = max(status.readTime, clock)
     }
     feed.noteRead(status.consumed)
@@ -87,8 +87,9 @@ struct DemoWatch {
     if let first = marks.first, status.elapsed - first.at > 0.5 {
       status.eventsPerSecond = Double(status.consumed - first.consumed) / (status.elapsed - first.at)
     }
-    // The source runs ahead: the history is over when it has been read.
-    status.phase = phase(snapshot.phase, isLive: source.isLive && status.readTime >= status.historyEnd - .hours(1))
+    // The source runs ahead: the history is over when it has been read (but for a day in which a partition may sleep).
+    let isLive = status.phase == .live || source.isLive && status.readTime >= status.historyEnd - .days(1)
+    status.phase = phase(snapshot.phase, isLive: isLive)
     status.warning = warning.current
     if reader.missed > 0 { status.warning = "the view missed \(reader.missed) output records: too slow for the broker" }
   }
