@@ -76,7 +76,9 @@ public struct AlertState: Equatable, Sendable {
   public var lastRaisedSeconds: UInt32 = 0
   /// See `Flags`.
   public var flags: UInt32 = 0
-  public var reserved: UInt32 = 0
+  /// The customer's clock, seconds since 1970, when its purchases last changed: no crossing is dated before, since nobody
+  /// could have known.
+  public var judgedAtSeconds: UInt32 = 0
 
   public struct Flags: OptionSet, Sendable {
     public let rawValue: UInt32

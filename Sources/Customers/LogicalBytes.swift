@@ -58,6 +58,7 @@ extension CustomerRecord {
     put(header.alerts.lastNumber, &buffer)
     put(header.alerts.lastRaisedSeconds, &buffer)
     put(header.alerts.flags, &buffer)
+    put(header.alerts.judgedAtSeconds, &buffer)
     for kind in AlertKind.allCases {
       put(header.alerts[kind].number, &buffer)
       put(header.alerts[kind].crossedAtSeconds, &buffer)

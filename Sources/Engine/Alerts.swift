@@ -49,6 +49,9 @@ extension EngineTask {
     let isNewSilence =
       (before.purchases > 0) != (totals.purchases > 0) || totals.purchases > 0 && before.last != totals.last
 
+    if before.first != totals.first || before.last != totals.last || before.purchaseDays != totals.purchaseDays {
+      state.judgedAtSeconds = now.secondsClamped
+    }
     if isNewSilence {
       let returned = totals.purchases > 0 && (before.purchases == 0 || totals.last > before.last)
       for kind in AlertKind.allCases where state[kind].number != 0 {
@@ -76,10 +79,7 @@ extension EngineTask {
         next = min(next, allowed)
         continue
       }
-      // Timers fire before events: what an event finds already crossed became true with that event (an order was taken
-      // back, or came late), and nobody could have answered before.
-      let crossedAt = if case .time = cause { crossing } else { now }
-      raise(kind, of: index, crossedAt: crossedAt, state: &state, view: view, backfill: false, cause: cause)
+      raise(kind, of: index, crossedAt: crossing, state: &state, view: view, backfill: false, cause: cause)
     }
     // Raising one kind changes what the others wait for: the window has just begun.
     for (_, crossing) in crossings(history, state: state) {
@@ -172,6 +172,9 @@ extension EngineTask {
     backfill: Bool, cause: Cause
   ) {
     let emitted = emission(at: view.now)
+    // Timers fire before events: what an event found already crossed (an order was taken back, or came late) became true
+    // with that event, and nobody could have answered before.
+    let crossedAt = max(crossedAt, Instant(seconds: Int64(state.judgedAtSeconds)))
     state.lastNumber &+= 1
     // Rounded up: never let a second alert out before the window has passed.
     state.lastRaisedSeconds = emitted.roundedUpToSecond.secondsClamped

@@ -30,6 +30,8 @@ struct AlertScan {
   private var open: [AlertKind: (number: Int, crossedAt: Instant)] = [:]
   private var raised = 0
   private var lastRaised: Instant?
+  /// When the purchases last changed: nothing could be known of this silence before.
+  private var judgedAt = Instant.distantPast
   /// Everything up to here has been looked at.
   private var looked = Instant.distantPast
 
@@ -54,6 +56,7 @@ struct AlertScan {
     let old = history
     history = new
     looked = now
+    if old != new { judgedAt = now }
     if old?.last != new?.last {
       let returned = new.map { new in old.map { new.last > $0.last } ?? true } ?? false
       for kind in AlertKind.allCases { end(kind, as: returned ? "returned" : "corrected", at: now) }
@@ -126,7 +129,8 @@ struct AlertScan {
         if first.map({ (time, rank) < ($0.time, $0.rank) }) ?? true { first = (time, rank, act) }
       }
       let respected = lastRaised.map { $0 + policy.window } ?? .distantPast
-      for (kind, alert) in open {
+      for kind in AlertKind.allCases {
+        guard let alert = open[kind] else { continue }
         let expiry = max(alert.crossedAt + policy.expireAfter, respected)
         if expiry <= now {
           consider(max(expiry, looked), 0) { $0.end(kind, as: "expired", at: max(expiry, $0.looked)) }
@@ -161,7 +165,7 @@ struct AlertScan {
     lastRaised = now
     had.insert(kind)
     if kind == .churn { isArmed = false }
-    let crossedAt = firstSecond(kind, from: history.last, to: now)
+    let crossedAt = max(judgedAt, firstSecond(kind, from: history.last, to: now))
     open[kind] = (raised, crossedAt)
     lines.append(AlertLine(kind: kind, number: raised, what: "raised", time: now))
   }

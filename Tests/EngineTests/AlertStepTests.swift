@@ -117,9 +117,10 @@ struct AlertStepTests {
     #expect(corrected.first?.resolution == "corrected")
     let again = try steps.advance(
       to: instantText(silent + .hours(48)), says: [Self.line("silent", "raised", 2, silent + .hours(48))])
-    #expect(again.first?.crossed_at == instantText(at(Self.purchases[1]) + .days(30)))
-    #expect(again.first?.overdue == true)
-    #expect(steps.task.counters.overdue == 1)
+    // Dated by the cancellation: before it nobody could have answered.
+    #expect(again.first?.crossed_at == instantText(cancelled))
+    #expect(again.first?.respond_by == instantText(cancelled + .hours(48)))
+    #expect(steps.task.counters.overdue == 0)
   }
 
   @Test func aStartIsHeldBackAndThenRaisedAtACappedRate() throws {
