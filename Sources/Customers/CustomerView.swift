@@ -106,6 +106,31 @@ public struct CustomerView: FeatureSource {
     return symbols.pointee.name(of: symbol(feature))
   }
 
+  /// A name a customer leans to and its share of all decayed weight, 0...1: too large by at most 1 / slots of the sketch.
+  public struct Preference: Sendable, Equatable {
+    public var name: [UInt8]
+    public var share: Double
+  }
+
+  public func preferredCategories(limit: Int) -> [Preference] {
+    preferred(.categories, total: record.header.categoryTotal, limit: limit)
+  }
+  public func preferredChannels(limit: Int) -> [Preference] {
+    preferred(.channels, total: record.header.channelTotal, limit: limit)
+  }
+
+  /// The heaviest first; between equals the smaller name hash.
+  private func preferred(_ section: Section, total: Float, limit: Int) -> [Preference] {
+    guard total > 0 else { return [] }
+    let sorted = record.preferences(section).sorted { a, b in
+      a.weight != b.weight
+        ? a.weight > b.weight : symbols.pointee.hash(of: a.symbol) < symbols.pointee.hash(of: b.symbol)
+    }
+    return sorted.prefix(limit).map {
+      Preference(name: symbols.pointee.name(of: $0.symbol), share: min(1, Double($0.weight) / Double(total)))
+    }
+  }
+
   // MARK: Silence
 
   public func nextStep(_ feature: Feature) -> Instant {

@@ -65,6 +65,12 @@ extension EngineTask {
         json.feature(feature, view: view, context: context)
       }
       json.endObject()
+      json.key("events")
+      json.eventCounts(view: view)
+      json.key("categories")
+      json.preferences(view.customer.preferredCategories(limit: ProfileFeatures.listedPreferences), view: view)
+      json.key("channels")
+      json.preferences(view.customer.preferredChannels(limit: ProfileFeatures.listedPreferences), view: view)
       json.key("alerts")
       json.beginArray()
       for kind in AlertKind.allCases where record.header.alerts[kind].number != 0 {
@@ -83,12 +89,18 @@ extension EngineTask {
 
 /// What a profile shows.
 enum ProfileFeatures {
+  /// Categories and channels listed at most.
+  static let listedPreferences = 5
   static let all: [Feature] = [
     .ordersCount(.life), .ordersCount(.days(30)), .ordersCount(.days(90)), .ordersCount(.days(365)), .ordersPaid(.life),
-    .ordersRevenue(.life), .ordersRevenue(.days(90)), .ordersRevenue(.days(365)), .ordersGross(.life),
-    .ordersAverage(.life), .daysSinceLastOrder, .ordersMeanGapDays, .repeatRate, .repeatDays, .ordersGrowth(days: 90),
+    .ordersRevenue(.life), .ordersRevenue(.days(30)), .ordersRevenue(.days(90)), .ordersRevenue(.days(365)),
+    .ordersGross(.life),
+    .ordersAverage(.life), .ordersAverage(.days(30)), .ordersAverage(.days(90)), .ordersAverage(.days(365)),
+    .daysSinceFirstOrder, .daysSinceLastOrder, .ordersMeanGapDays, .ordersLastGapDays, .repeatRate, .repeatDays,
+    .ordersGrowth(days: 90),
     .discountShare(.life), .refundsCount(.life), .refundRate, .eventTotal(days: 1), .eventTotal(days: 7),
-    .eventTotal(days: 30), .eventCount(.supportTicket, days: 90), .daysSinceLastSeen, .cartItems, .cartValue,
+    .eventTotal(days: 30), .eventCount(.supportTicket, days: 90), .daysSinceFirstSeen, .daysSinceLastSeen, .cartItems,
+    .cartValue,
     .cartAgeHours, .topCategory, .topCategoryShare, .topChannel, .topChannelShare, .age, .gender, .region, .occupation,
     .churnProbability, .lostProbability,
   ]
@@ -97,5 +109,39 @@ enum ProfileFeatures {
 extension Feature {
   func isUndefined(in view: EngineView) -> Bool {
     type == .text ? view.text(self) == 0 : view.number(self).isNaN
+  }
+}
+
+extension JSONWriter {
+  /// Each type seen in the last 30 days with its counts over 1, 7 and 30 days.
+  fileprivate mutating func eventCounts(view: EngineView) {
+    beginObject()
+    for type in EventType.allCases {
+      let month = view.number(.eventCount(type, days: 30))
+      if month == 0 { continue }
+      key(type.name.utf8)
+      beginObject()
+      key("1d")
+      double(view.number(.eventCount(type, days: 1)))
+      key("7d")
+      double(view.number(.eventCount(type, days: 7)))
+      key("30d")
+      double(month)
+      endObject()
+    }
+    endObject()
+  }
+
+  fileprivate mutating func preferences(_ list: [CustomerView.Preference], view: EngineView) {
+    beginArray()
+    for preference in list {
+      beginObject()
+      key("name")
+      string(preference.name)
+      key("share")
+      double(rounded(preference.share))
+      endObject()
+    }
+    endArray()
   }
 }
