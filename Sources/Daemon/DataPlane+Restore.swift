@@ -270,6 +270,7 @@ extension DataPlane {
 
   /// Reads every running task from where it stands.
   func startReading() {
+    isBatchStale = true
     let running = orderedTasks.filter { $0.halted == nil }
     let offsets = running.flatMap { task in
       zip(topics, task.next).map { PartitionOffset($0, task.partition, offset: $1) }
@@ -298,6 +299,7 @@ extension DataPlane {
 
   /// Throws the tasks away; what is committed is on disk and at the broker.
   func dropTasks() {
+    isBatchStale = true
     if let (partition, result) = rewrites.cancel(partition: nil) { finishRewrite(partition, result) }
     for task in orderedTasks { pastCounters.add(task.logic.counters.withoutCustomers) }
     tasks = [:]

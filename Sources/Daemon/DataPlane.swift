@@ -91,6 +91,8 @@ package final class DataPlane {
   var moreDue = false
   /// Of the open epoch: a long wave of timers is committed in several epochs.
   var outputBytes = 0
+  /// The tasks were taken back in the middle of a batch: the rest of it is ahead of them and will be fetched again.
+  var isBatchStale = false
   var ends: [[Int64]]?
   var lastLook: SourceLook?
   var end: DataPlaneEnd?
@@ -268,6 +270,7 @@ package final class DataPlane {
 
   private func poll(timeoutMilliseconds: Int32) {
     var now: Instant?
+    isBatchStale = false
     do {
       pendingRebalances += try consumer.poll(timeoutMilliseconds: timeoutMilliseconds) { item in
         let wallNow = now ?? wall.now
@@ -284,7 +287,20 @@ package final class DataPlane {
     drainClientEvents()
   }
 
+  /// A batch may be larger than an epoch: the bounds hold within it too, and the watchdog is fed.
+  private func closeFullEpoch() {
+    let epoch = settings.configuration.epoch
+    if epochEvents < epoch.maxEvents, epochBytes < epoch.maxBytes {
+      guard epochEvents % 64 == 0 else { return }
+      beat()
+      outputBytes = tasksByPartition.reduce(0) { $0 + ($1?.logic.outputs.bytes.count ?? 0) }
+      guard isEpochDue else { return }
+    }
+    closeEpoch(.running)
+  }
+
   private func handle(_ item: InputItem, wall: Instant) {
+    guard !isBatchStale, end == nil else { return }
     guard item.topic >= 0, item.partition >= 0, Int(item.partition) < tasksByPartition.count else {
       return handleFailure(item)
     }
@@ -302,6 +318,7 @@ package final class DataPlane {
       epochBytes += (item.value?.count ?? 0) + (item.key?.count ?? 0)
       task.logic.consume(item, wall: wall)
       snapshot.isKafkaReachable = true
+      closeFullEpoch()
     case .end:
       guard item.offset >= task.next[item.topic] else { return }
       task.next[item.topic] = item.offset

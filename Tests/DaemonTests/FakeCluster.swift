@@ -75,6 +75,7 @@ final class FakeConsumer: ConsumerPort {
   private var positions: [TopicPartition: Int64] = [:]
   private var announcedEnd: [TopicPartition: Int64] = [:]
   private var isMember = false
+  private var assignments = 0
 
   init(_ cluster: FakeCluster, _ faults: FakeFaults) {
     self.cluster = cluster
@@ -102,8 +103,11 @@ final class FakeConsumer: ConsumerPort {
   }
 
   private func deliver(_ body: (InputItem) -> Void) {
-    for partition in positions.keys.sorted().shuffled(using: &faults.random) {
-      guard let topic = cluster.topics.firstIndex(of: partition.topic), var position = positions[partition] else {
+    // A batch is fetched as a whole: when it is assigned anew meanwhile, the rest of it still comes.
+    let assignment = assignments
+    let batch = positions
+    for partition in batch.keys.sorted().shuffled(using: &faults.random) {
+      guard let topic = cluster.topics.firstIndex(of: partition.topic), var position = batch[partition] else {
         continue
       }
       let log = cluster.inputs[topic][Int(partition.partition)]
@@ -122,6 +126,7 @@ final class FakeConsumer: ConsumerPort {
         }
         position += 1
       }
+      guard assignment == assignments else { continue }
       positions[partition] = max(position, positions[partition] ?? 0)
       if position == log.count, announcedEnd[partition] != position {
         announcedEnd[partition] = position
@@ -131,10 +136,14 @@ final class FakeConsumer: ConsumerPort {
   }
 
   func assign(_ offsets: [PartitionOffset]) throws(KafkaError) {
+    assignments += 1
     positions = Dictionary(uniqueKeysWithValues: offsets.map { ($0.partition, $0.offset) })
     announcedEnd = [:]
   }
-  func unassign() throws(KafkaError) { positions = [:] }
+  func unassign() throws(KafkaError) {
+    assignments += 1
+    positions = [:]
+  }
   func captureMembership() throws(KafkaError) -> any GroupMembership {
     FakeCluster.Membership(generation: cluster.generation)
   }

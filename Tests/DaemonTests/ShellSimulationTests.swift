@@ -122,6 +122,8 @@ import Testing
       configuration: try Configuration.load(text: text, file: "t.yaml"),
       factory: CountingFactory(topics: 2, versions: versions), log: Log(level: .error, sink: { _, _ in }))
     settings.disk = disk
+    // So small that bases are rewritten all the time.
+    settings.configuration.state.rewriteMinimumBytes = 600
     settings.stopAtEnd = true
     let dataPlane = DataPlane(
       settings, consumer: FakeConsumer(cluster, faults),
