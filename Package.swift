@@ -63,7 +63,7 @@ let package = Package(
     .executableTarget(
       name: "tidewatch",
       dependencies: [
-        "Events", "Engine", "Configuration", "Replay", "Checkpoint", "Demo", "CommandSupport", "Daemon",
+        "Events", "Engine", "Configuration", "Import", "Replay", "Checkpoint", "Demo", "CommandSupport", "Daemon",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -97,11 +97,12 @@ let package = Package(
       name: "SchemaTests", dependencies: ["SchemaTesting", "Engine", "Events", "Models", "Rules"],
       swiftSettings: settings),
     // Runs the built binary as a user would.
-    .testTarget(name: "EndToEndTests", dependencies: ["tidewatch", "Checkpoint"], swiftSettings: settings),
     .testTarget(
       name: "DaemonTests",
       dependencies: ["Daemon", "Configuration", "Engine", "Events", "Checkpoint", "CheckpointTesting", "Kafka"],
       swiftSettings: settings),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["tidewatch", "Checkpoint", "SchemaTesting"], swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

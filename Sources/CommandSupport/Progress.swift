@@ -28,6 +28,12 @@ public struct Progress: ~Copyable {
     nextReport = start + .milliseconds(self.style == .bar ? 300 : 10_000)
   }
 
+  /// What `done` reaches in the end, for work that learns it late.
+  public var total: UInt64? {
+    get { state.total }
+    set { state.total = newValue }
+  }
+
   /// True when it is time to say something again. Call it every thousand items or so, it reads a clock (some 30 ns).
   public var isDue: Bool { ContinuousClock.now >= nextReport }
 

@@ -37,8 +37,11 @@ public enum DeadLetter {
         json.key("timestamp")
         json.instant(brokerTimestamp)
       }
-      json.key("emitted_at")
-      json.instant(emittedAt)
+      // Before the first event of a new task the clock stands nowhere.
+      if emittedAt != .distantPast {
+        json.key("emitted_at")
+        json.instant(emittedAt)
+      }
       if let key { json.text("key", or: "key_base64", key) }
       json.text("payload", or: "payload_base64", kept)
       json.key("bytes")

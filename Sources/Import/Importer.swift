@@ -288,7 +288,7 @@ extension ImportMap {
       case .not(let inner): note(inner)
       }
     }
-    filters.forEach { note($0.condition) }
+    for filter in filters { note(filter.condition) }
     for event in events {
       event.when.map(note)
       if let groupBy = event.groupBy { used.insert(groupBy) }

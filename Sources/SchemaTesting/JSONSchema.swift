@@ -41,12 +41,13 @@ private final class Node: Sendable {
   private let required: [String]
   private let properties: [String: Node]
   private let additionalProperties, propertyNames, items: Node?
-  private let oneOf, allOf: [Node]?
+  private let oneOf, allOf, anyOf: [Node]?
+  private let condition, consequence: Node?
 
   private static let known: Set<String> = [
     "title", "description", "examples", "$ref", "type", "enum", "const", "minimum", "maximum", "minLength", "maxLength",
     "minItems", "maxItems", "pattern", "required", "properties", "additionalProperties", "propertyNames", "items",
-    "oneOf", "allOf",
+    "oneOf", "allOf", "anyOf", "if", "then",
   ]
 
   init(_ value: JSONValue, at place: String, isRoot: Bool = false) throws(JSONError) {
@@ -128,11 +129,14 @@ private final class Node: Sendable {
     items = try node("items")
     oneOf = try nodes("oneOf")
     allOf = try nodes("allOf")
+    anyOf = try nodes("anyOf")
+    condition = try node("if")
+    consequence = try node("then")
   }
 
   private var children: [Node] {
-    Array(properties.values) + [additionalProperties, propertyNames, items].compactMap { $0 } + (oneOf ?? [])
-      + (allOf ?? [])
+    Array(properties.values) + (oneOf ?? []) + (allOf ?? []) + (anyOf ?? [])
+      + [additionalProperties, propertyNames, items, condition, consequence].compactMap { $0 }
   }
 
   func checkReferences(_ definitions: [String: Node]) throws(JSONError) {
@@ -179,14 +183,21 @@ private final class Node: Sendable {
     case .null, .bool: break
     }
 
+    func findings(_ node: Node) -> [String] {
+      var inner: [String] = []
+      node.check(value, at: place, definitions, &inner)
+      return inner
+    }
     for node in allOf ?? [] { node.check(value, at: place, definitions, &problems) }
+    if let condition, findings(condition).isEmpty {
+      consequence?.check(value, at: place, definitions, &problems)
+    }
+    if let anyOf {
+      let findings = anyOf.map(findings)
+      if !findings.contains([]) { complain("matches none of \(anyOf.count) alternatives: \(findings)") }
+    }
     if let oneOf {
-      var findings: [[String]] = []
-      for node in oneOf {
-        var inner: [String] = []
-        node.check(value, at: place, definitions, &inner)
-        findings.append(inner)
-      }
+      let findings = oneOf.map(findings)
       let matches = findings.count { $0.isEmpty }
       if matches != 1 {
         complain("matches \(matches) of \(oneOf.count) alternatives, not one: \(findings)")

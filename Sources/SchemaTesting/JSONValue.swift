@@ -13,6 +13,11 @@ public enum JSONValue: Equatable, Sendable {
   public struct Member: Equatable, Sendable {
     public var name: String
     public var value: JSONValue
+
+    public init(name: String, value: JSONValue) {
+      self.name = name
+      self.value = value
+    }
   }
 
   public subscript(_ name: String) -> JSONValue? {

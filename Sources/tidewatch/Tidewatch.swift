@@ -18,7 +18,8 @@ struct Tidewatch: AsyncParsableCommand {
     version: "0.1.0",
     // One line a command, in the order in which a newcomer meets them.
     subcommands: [
-      DemoCommand.self, RunCommand.self, CheckCommand.self, ReplayCommand.self, CheckpointCommand.self,
+      DemoCommand.self, RunCommand.self, CheckCommand.self, ReplayCommand.self, ImportCommand.self,
+      CheckpointCommand.self,
     ]
   )
 

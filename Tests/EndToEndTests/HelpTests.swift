@@ -4,34 +4,42 @@ import Foundation
 import Testing
 
 @Suite struct HelpTests {
-  /// All commands by the words that call them; grows with the command line.
-  static let commands: [[String]] = [
-    [], ["checkpoint"], ["checkpoint", "inspect"], ["checkpoint", "verify"],
-  ]
-
-  @Test(arguments: commands) func helpIsUseful(words: [String]) async throws {
-    let outcome = try await Binary.run(words + ["--help"])
-    #expect(outcome.status == 0)
-    #expect(outcome.text.contains("OVERVIEW: "))
-    #expect(outcome.text.contains("USAGE: tidewatch"))
-    #expect(outcome.errorText.isEmpty)
-    let leaf = words != [] && words != ["checkpoint"]
-    if leaf || words == [] { #expect(outcome.text.contains("EXIT STATUS")) }
+  /// The commands that a help text lists.
+  private func subcommands(_ help: String) -> [String] {
+    guard let start = help.range(of: "SUBCOMMANDS:\n") else { return [] }
+    return help[start.upperBound...].split(separator: "\n")
+      .filter { $0.hasPrefix("  ") && !$0.hasPrefix("   ") && !$0.hasPrefix("  See ") }
+      .compactMap { $0.split(separator: " ").first.map(String.init) }
+      .filter { $0 != "help" }
   }
 
-  /// The root's help names every command tested here and no other, so that a new one is not forgotten.
-  @Test func commandsAreListed() async throws {
-    let help = try await Binary.run(["--help"]).text
-    let section = try #require(help.components(separatedBy: "SUBCOMMANDS:\n").last)
-    let listed = section.split(separator: "\n").filter { $0.hasPrefix("  ") && !$0.hasPrefix("    ") }
-      .compactMap { $0.split(separator: " ").first.map(String.init) }
-    let tested = Set(Self.commands.compactMap(\.first))
-    #expect(Set(listed).subtracting(["See", "help"]) == tested)
+  /// From the root down, whatever commands there are.
+  @Test func everyCommandExplainsItself() async throws {
+    var waiting: [[String]] = [[]]
+    var leaves: Set<String> = []
+    while let words = waiting.popLast() {
+      let outcome = try await Binary.run(words + ["--help"])
+      let name = words.joined(separator: " ")
+      #expect(outcome.status == 0, "\(name)")
+      #expect(outcome.errorText.isEmpty, "\(name)")
+      #expect(outcome.text.contains("OVERVIEW: "), "\(name)")
+      #expect(outcome.text.contains("USAGE: tidewatch"), "\(name)")
+      let inner = subcommands(outcome.text)
+      waiting += inner.map { words + [$0] }
+      if inner.isEmpty {
+        leaves.insert(name)
+        // More than a list of options: what it does, in sentences.
+        let overview = outcome.text.components(separatedBy: "USAGE: ").first ?? ""
+        #expect(overview.split(separator: "\n").count >= 3, "\(name)")
+      }
+      if words.isEmpty { #expect(outcome.text.contains("EXIT STATUS:\n  0 ")) }
+    }
+    #expect(leaves.isSuperset(of: ["import", "replay", "checkpoint inspect", "checkpoint verify"]))
   }
 
   @Test(arguments: [
-    ["frobnicate"], ["--frobnicate"], ["checkpoint", "inspect"], ["checkpoint", "verify", "a", "b"],
-    ["checkpoint", "inspect", "/tmp", "--epochs", "-1"],
+    ["frobnicate"], ["--frobnicate"], ["import"], ["import", "--map", "m.yaml"], ["replay"], ["checkpoint", "inspect"],
+    ["checkpoint", "verify", "a", "b"], ["checkpoint", "inspect", "/tmp", "--epochs", "-1"],
   ]) func wrongArgumentsEndWith64(words: [String]) async throws {
     let outcome = try await Binary.run(words)
     #expect(outcome.status == 64)

@@ -25,6 +25,8 @@ private func isValid(_ value: String, _ schema: String) throws -> Bool {
     (#"{"oneOf":[{"minimum":1},{"maximum":2}]}"#, "3", "2"),
     (##"{"$ref":"#/$defs/a","$defs":{"a":{"type":"null"}}}"##, "null", "1"),
     (#"{"properties":{"a":false}}"#, "{}", #"{"a":1}"#),
+    (#"{"anyOf":[{"minimum":3},{"maximum":2}]}"#, "2", "2.5"),
+    (#"{"if":{"minimum":1},"then":{"minimum":2}}"#, "0", "1"),
   ]) func keywords(schema: String, good: String, bad: String) throws {
     #expect(try isValid(good, schema))
     #expect(try !isValid(bad, schema))

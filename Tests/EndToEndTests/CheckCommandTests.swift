@@ -1,0 +1,74 @@
+// `check`: the files that are shipped are right, and every mistake is told with its place.
+
+import Foundation
+import Testing
+
+@Suite struct CheckCommandTests {
+  let scratch: ScratchDirectory
+
+  init() throws { scratch = try ScratchDirectory() }
+
+  private func check(_ configuration: String) async throws -> Outcome {
+    try await Binary.run(["check", "--config", configuration])
+  }
+
+  @Test func shippedConfigurationIsRight() async throws {
+    let outcome = try await check("config/tidewatch.yaml")
+    #expect(outcome.status == 0, "\(outcome.errorText)")
+    // It starts from another shop's parameters, and says so.
+    #expect((outcome.text + outcome.errorText).contains("CDNOW"))
+  }
+
+  /// The blocks of YAML in the README are what they are said to be.
+  @Test func readmeIsRight() async throws {
+    let readme = try String(contentsOf: Binary.package.appendingPathComponent("README.md"), encoding: .utf8)
+    let blocks = readme.components(separatedBy: "```yaml\n").dropFirst().compactMap {
+      $0.components(separatedBy: "```").first
+    }
+    try #require(blocks.count == 2)
+    // The first is indented, being part of a list.
+    let configuration = blocks[0].split(separator: "\n").map { $0.hasPrefix("   ") ? $0.dropFirst(3) : $0 }
+      .joined(separator: "\n")
+    try scratch.write("tidewatch.yaml", configuration)
+    try scratch.write("tags.yaml", "version: 1\n" + blocks[1])
+    let outcome = try await Binary.run(
+      ["check", "--config", scratch.path("tidewatch.yaml")], environment: ["KAFKA_PASSWORD": "secret"])
+    #expect(outcome.status == 0, "\(outcome.errorText)")
+    #expect(!(outcome.text + outcome.errorText).contains("secret"))
+  }
+
+  @Test func mistakesAreToldWithTheirPlace() async throws {
+    let right = """
+      kafka: { bootstrap: "localhost:9092" }
+      inputs: [{ topic: orders, required: true }]
+      rules: tags.yaml
+      """
+    let rules = """
+      version: 1
+      tags:
+        - name: buyer
+          layer: value
+          when: orders.count >= 1
+      """
+    try scratch.write("tags.yaml", rules)
+    try scratch.write("right.yaml", right)
+    #expect(try await check(scratch.path("right.yaml")).status == 0)
+
+    try scratch.write("wrong.yaml", right + "\nlatenes: 7d\nsource_stall: soon\n")
+    let wrong = try await check(scratch.path("wrong.yaml"))
+    #expect(wrong.status == 78)
+    #expect(wrong.errorText.contains("wrong.yaml:4:1"))
+    #expect(wrong.errorText.contains("lateness"))
+    #expect(wrong.errorText.contains("wrong.yaml:5:"))
+
+    try scratch.write("tags.yaml", rules.replacingOccurrences(of: "orders.count", with: "orders.cuont"))
+    let wrongRule = try await check(scratch.path("right.yaml"))
+    #expect(wrongRule.status == 78)
+    #expect(wrongRule.errorText.contains("tags.yaml:5:11"))
+    #expect(wrongRule.errorText.contains("did you mean `orders.count`?"))
+
+    let missing = try await check(scratch.path("none.yaml"))
+    #expect(missing.status == 78 || missing.status == 66)
+    #expect(missing.errorText.contains("none.yaml"))
+  }
+}

@@ -1,0 +1,134 @@
+// `replay` on a handful of events: what each file then holds, the same twice, and how mistakes end.
+
+import Foundation
+import SchemaTesting
+import Testing
+
+private let configuration = """
+  kafka: { bootstrap: "localhost:9092" }
+  inputs: [{ topic: events, required: true }]
+  rules: rules.yaml
+  """
+private let rules = """
+  version: 1
+  tags:
+    - name: buyer
+      layer: value
+      when: orders.count >= 1
+    - name: sleeping
+      layer: behaviour
+      when: orders.days_since_last >= 10
+  """
+private let events = """
+  not even JSON
+  {"id":"1","type":"order_paid","customer":"c-1","ts":"2026-03-01T12:00:00Z","order":"o-1","amount":12.50,"currency":"CNY"}
+  {"id":"1","type":"order_paid","customer":"c-1","ts":"2026-03-01T12:00:00Z","order":"o-1","amount":12.50,"currency":"CNY"}
+  {"id":"2","type":"page_view","customer":"c-2","ts":"2026-03-02T12:00:00Z"}
+  {"id":"3","type":"order_paid","customer":"c-2","ts":"2026-03-02T12:00:00Z","order":"o-2"}
+
+  """
+
+@Suite struct ReplayCommandTests {
+  let scratch: ScratchDirectory
+
+  init() throws {
+    scratch = try ScratchDirectory()
+    try scratch.write("tidewatch.yaml", configuration)
+    try scratch.write("rules.yaml", rules)
+    try scratch.write("events.ndjson", events)
+  }
+
+  private func run(_ output: String = "out", _ more: String...) async throws -> Outcome {
+    try await Binary.run(
+      [
+        "replay", "--config", scratch.path("tidewatch.yaml"), "--input", scratch.path("events.ndjson"),
+        "--output", scratch.path(output), "--ceiling", "2027-01-01T00:00:00Z",
+      ] + more)
+  }
+
+  private func lines(_ file: String) throws -> [JSONValue] {
+    try scratch.read(file).split(separator: UInt8(ascii: "\n")).map { try JSONValue($0) }
+  }
+
+  @Test func filesSayWhatHappened() async throws {
+    let outcome = try await run("out", "--until", "2026-04-01T00:00:00Z")
+    try #require(outcome.status == 0, "\(outcome.errorText)")
+
+    let summary = try JSONValue(scratch.read("out/summary.json"))
+    let counts = try #require(summary["events"])
+    #expect(counts["read"]?.integer == 5)
+    #expect(counts["applied"]?.integer == 2)
+    #expect(counts["duplicate"]?.integer == 1)
+    #expect(counts["rejected"]?.integer == 2)
+    #expect(summary["customers"]?.integer == 2)
+    #expect(summary["orders"]?.integer == 1)
+    #expect(summary["revenue_minor"]?.integer == 1250)
+
+    let changes = try lines("out/tag-changes.ndjson")
+    #expect(changes.map { $0["tag"]?.string } == ["buyer", "sleeping"])
+    #expect(changes.map { $0["effective_at"]?.string } == ["2026-03-01T12:00:00.000Z", "2026-03-11T12:00:00.000Z"])
+    #expect(changes.map { $0["cause"]?["kind"]?.string } == ["event", "time"])
+    #expect(changes.map { $0["sequence"]?.integer } == [1, 2])
+
+    let letters = try lines("out/dead-letters.ndjson")
+    #expect(letters.map { $0["reason"]?.string } == ["malformed_json", "missing_amount"])
+    #expect(letters.map { $0["offset"]?.integer } == [0, 4])
+    #expect(letters.first?["payload"]?.string == "not even JSON")
+    // Nothing was known of the time when the first was written.
+    #expect(letters.first?["emitted_at"] == nil)
+    #expect(letters.last?["emitted_at"] != nil)
+
+    #expect(try lines("out/profiles.ndjson").map { $0["customer"]?.string } == ["c-1", "c-2"])
+  }
+
+  @Test func everyRecordSatisfiesItsSchema() async throws {
+    let outcome = try await run("out", "--until", "2026-06-01T00:00:00Z")
+    try #require(outcome.status == 0, "\(outcome.errorText)")
+    for (file, name) in [
+      ("tag-changes", "tag-change"), ("churn-alerts", "churn-alert"), ("profiles", "customer-profile"),
+      ("dead-letters", "dead-letter"),
+    ] {
+      let document = try Data(contentsOf: Binary.package.appendingPathComponent("config/schemas/\(name).json"))
+      let schema = try JSONSchema(JSONValue(document))
+      let records = try lines("out/\(file).ndjson")
+      #expect(!records.isEmpty)
+      for record in records { #expect(schema.problems(of: record) == [], "\(file)") }
+    }
+  }
+
+  @Test func twoRunsAreEqual() async throws {
+    #expect(try await run("a").status == 0)
+    #expect(try await run("b").status == 0)
+    for file in ["tag-changes", "churn-alerts", "profiles", "dead-letters"] {
+      #expect(try scratch.read("a/\(file).ndjson") == scratch.read("b/\(file).ndjson"))
+    }
+  }
+
+  @Test func mistakesEndWithTheirStatus() async throws {
+    let time = try await run("out", "--until", "yesterday")
+    #expect(time.status == 64)
+    #expect(time.errorText.contains("--until"))
+
+    try scratch.write("file", "")
+    let output = try await run("file/out")
+    #expect(output.status == 73)
+
+    let input = try await Binary.run([
+      "replay", "--config", scratch.path("tidewatch.yaml"), "--input", scratch.path("none.ndjson"),
+      "--output", scratch.path("out"),
+    ])
+    #expect(input.status == 66)
+    #expect(input.errorText.contains("none.ndjson"))
+
+    try scratch.write("rules.yaml", rules.replacingOccurrences(of: "orders.count", with: "orders.cuont"))
+    let rules = try await run()
+    #expect(rules.status == 78)
+    #expect(rules.errorText.contains("rules.yaml:5:"))
+    #expect(rules.errorText.contains("orders.count"))
+
+    try scratch.write("tidewatch.yaml", configuration + "\nlateness: soon\n")
+    let configuration = try await run()
+    #expect(configuration.status == 78)
+    #expect(configuration.errorText.contains("tidewatch.yaml:4:"))
+  }
+}
