@@ -69,7 +69,7 @@ struct DemoCommand: ParsableCommand {
     }
     let last: (DemoStatus, DemoBoard)
     do {
-      last = try DemoRun(options).run(isStopped: { stop.isStopping }) { screen.show($0, $1) }
+      last = try DemoRun(options).run(isStopped: { stop.isStopping }, show: { screen.show($0, $1) })
     } catch {
       screen.close()
       throw CommandFailure(.failure, "demo: \(error)")

@@ -13,9 +13,11 @@ import Testing
     options.historyDays = 130
     options.daysPerSecond = 5
     var isLive = false
-    let (status, board) = try DemoRun(options).run(isStopped: { isLive }) { status, _ in
-      if status.phase == .live { isLive = true }
-    }
+    let (status, board) = try DemoRun(options).run(
+      isStopped: { isLive },
+      show: { status, _ in
+        if status.phase == .live { isLive = true }
+      })
     #expect(status.phase == .ended && status.warning.isEmpty)
     #expect(status.shopTime >= options.shop.opening + .days(130))
 

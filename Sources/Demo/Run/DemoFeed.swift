@@ -59,18 +59,20 @@ final class DemoFeed: Sendable {
     var batch = ShopBatch()
     var liveSince: ContinuousClock.Instant?
     while !isStopped.load(ordering: .acquiring) {
+      // An hour at a time, so that a fast shop is paced too.
       var target = shop.now + .hours(1)
+      var isBehind = true
       if shop.now >= historyEnd {
         let began = liveSince ?? .now
         liveSince = began
         let seconds = Double((ContinuousClock.now - began) / .milliseconds(1)) / 1_000
-        target = historyEnd + ShopTime.span(days: seconds * options.daysPerSecond)
+        let due = historyEnd + ShopTime.span(days: seconds * options.daysPerSecond)
+        isBehind = due > target
+        target = min(due, target)
         if target <= shop.now {
           producer.poll(timeoutMilliseconds: 20)
           continue
         }
-        // In hours at most, so that a fast shop is paced too.
-        target = min(target, shop.now + .hours(1))
       }
       batch.removeAll()
       shop.next(until: target, into: &batch)
@@ -80,7 +82,7 @@ final class DemoFeed: Sendable {
         $0.shopTime = now
         $0.isLive = isLive
       }
-      if isLive { producer.poll(timeoutMilliseconds: 10) }
+      if !isBehind { producer.poll(timeoutMilliseconds: 10) }
     }
   }
 
