@@ -22,7 +22,7 @@ struct FeatureEqualityTests {
   }
 
   @Test func everyFeatureAtRandomInstants() throws {
-    for seed in testSeeds(200) {
+    for seed in testSeeds(150) {
       var random = Seeded(seed ^ 0xfea7)
       let zone = random.pick(testZones)
       let calendar = try ZonedCalendar(identifier: zone)
@@ -52,7 +52,7 @@ struct FeatureEqualityTests {
   }
 
   @Test func anyArrivalOrderWithinTheHorizonGivesTheSameFeatures() throws {
-    for seed in testSeeds(300) {
+    for seed in testSeeds(200) {
       var random = Seeded(seed ^ 0x0dde)
       let calendar = try ZonedCalendar(identifier: random.pick(testZones))
       var options = StreamOptions()

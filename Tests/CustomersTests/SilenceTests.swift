@@ -46,7 +46,7 @@ struct SilenceTests {
 
   @Test func noFeatureMovesBeforeItsNextStep() throws {
     let steps = testedFeatures.filter { $0.behaviour == .step }
-    for seed in testSeeds(60) {
+    for seed in testSeeds(40) {
       var random = Seeded(seed ^ 0x57e9)
       let (harness, snapshot, calendar) = try harness(seed: seed, random: &random)
       var now = snapshot.now

@@ -182,6 +182,6 @@ extension AlertLine {
       return nil
     }
     let what = record.status == "resolved" ? record.resolution : record.status
-    self.init(kind: kind, number: number, what: what ?? "", time: at(record.emitted_at))
+    self.init(kind: kind, number: number, what: what ?? "", time: at(record.emittedAt))
   }
 }

@@ -45,8 +45,8 @@ struct AlertStepTests {
     try #require(churn + .days(3) < lost)
     try steps.advance(to: instantText(churn + .seconds(-1)), says: [])
     let raised = try steps.advance(to: instantText(churn), says: [Self.line("churn", "raised", 1, churn)])
-    #expect(raised.first?.crossed_at == instantText(churn))
-    #expect(raised.first?.respond_by == instantText(churn + .hours(48)))
+    #expect(raised.first?.crossedAt == instantText(churn))
+    #expect(raised.first?.respondBy == instantText(churn + .hours(48)))
     #expect(raised.first?.overdue == nil)
     try steps.advance(to: instantText(lost), says: [Self.line("lost", "raised", 2, lost)])
     let back = lost + .days(2)
@@ -77,8 +77,8 @@ struct AlertStepTests {
       } else {
         let waited = try steps.advance(
           to: instantText(churn + .days(5)), says: [Self.line("lost", "raised", 2, churn + .hours(48))])
-        #expect(waited.first?.crossed_at == instantText(lost))
-        #expect(waited.first?.respond_by == instantText(lost + .hours(48)))
+        #expect(waited.first?.crossedAt == instantText(lost))
+        #expect(waited.first?.respondBy == instantText(lost + .hours(48)))
       }
     }
   }
@@ -118,8 +118,8 @@ struct AlertStepTests {
     let again = try steps.advance(
       to: instantText(silent + .hours(48)), says: [Self.line("silent", "raised", 2, silent + .hours(48))])
     // Dated by the cancellation: before it nobody could have answered.
-    #expect(again.first?.crossed_at == instantText(cancelled))
-    #expect(again.first?.respond_by == instantText(cancelled + .hours(48)))
+    #expect(again.first?.crossedAt == instantText(cancelled))
+    #expect(again.first?.respondBy == instantText(cancelled + .hours(48)))
     #expect(steps.task.counters.overdue == 0)
   }
 
@@ -142,8 +142,8 @@ struct AlertStepTests {
     steps.caughtUp()
     let first = try steps.advance(
       to: "2026-04-20T00:00:05Z", says: ["a silent raised #1 @2026-04-20T00:00:05.000Z backfill"])
-    #expect(first.first?.crossed_at == "2026-01-31T00:00:00.000Z")
-    #expect(first.first?.respond_by == "2026-04-22T00:00:05.000Z")
+    #expect(first.first?.crossedAt == "2026-01-31T00:00:00.000Z")
+    #expect(first.first?.respondBy == "2026-04-22T00:00:05.000Z")
     #expect(first.first?.overdue == nil && first.first?.cause.backfill == true)
     // One a second, and the second is that of the clock.
     try steps.advance(to: "2026-04-20T00:00:05Z", says: [])

@@ -15,8 +15,8 @@ struct SaidRecord: Decodable, Equatable, CustomStringConvertible {
     var backfill: Bool?
   }
   var customer: String
-  var effective_at: String?
-  var emitted_at: String
+  var effectiveAt: String?
+  var emittedAt: String
   var cause: Cause
   // Tag changes.
   var tag: String?
@@ -26,20 +26,29 @@ struct SaidRecord: Decodable, Equatable, CustomStringConvertible {
   var sequence: Int?
   var late: Bool?
   // Alerts.
-  var alert_id: String?
+  var alertID: String?
   var kind: String?
   var status: String?
-  var crossed_at: String?
-  var respond_by: String?
+  var crossedAt: String?
+  var respondBy: String?
   var overdue: Bool?
   var resolution: String?
 
+  enum CodingKeys: String, CodingKey {
+    case customer, cause, tag, op, old, new, sequence, late, kind, status, overdue, resolution
+    case effectiveAt = "effective_at"
+    case emittedAt = "emitted_at"
+    case alertID = "alert_id"
+    case crossedAt = "crossed_at"
+    case respondBy = "respond_by"
+  }
+
   /// The number at the end of `alert_id`.
-  var alertNumber: Int? { alert_id.flatMap { $0.split(separator: "-").last }.flatMap { Int($0) } }
+  var alertNumber: Int? { alertID.flatMap { $0.split(separator: "-").last }.flatMap { Int($0) } }
 
   var description: String {
-    if let tag { return "\(customer) \(tag) \(op ?? "") \(new?.text ?? "-") @\(effective_at ?? "") \(cause.kind)" }
-    return "\(customer) \(kind ?? "") \(status ?? "") #\(alertNumber ?? 0) @\(emitted_at) \(cause.kind)"
+    if let tag { return "\(customer) \(tag) \(op ?? "") \(new?.text ?? "-") @\(effectiveAt ?? "") \(cause.kind)" }
+    return "\(customer) \(kind ?? "") \(status ?? "") #\(alertNumber ?? 0) @\(emittedAt) \(cause.kind)"
   }
 }
 

@@ -89,9 +89,9 @@ struct WallClockTests {
     try #require(numbers == (0..<changes.count).map { $0 + 1 }, "seed \(seed)")
     var latest = ""
     for change in changes {
-      let effective = sortable(try #require(change.effective_at))
+      let effective = sortable(try #require(change.effectiveAt))
       try #require(effective >= latest, "seed \(seed): \(change) takes effect before its predecessor")
-      try #require(sortable(change.emitted_at) >= effective, "seed \(seed): \(change) is said before it is true")
+      try #require(sortable(change.emittedAt) >= effective, "seed \(seed): \(change) is said before it is true")
       latest = effective
     }
   }
@@ -101,14 +101,14 @@ struct WallClockTests {
     var last = Instant.distantPast
     for alert in alerts {
       let (number, kind) = try (#require(alert.alertNumber), #require(alert.kind))
-      let time = at(alert.emitted_at)
+      let time = at(alert.emittedAt)
       if alert.status == "raised" {
         try #require(last == .distantPast || time - last >= settings.alerts.window, "seed \(seed): \(alert) too soon")
         try #require(!open.values.contains(kind), "seed \(seed): \(alert) while one is open")
-        try #require(at(alert.crossed_at ?? "") <= time, "seed \(seed): \(alert) before its crossing")
+        try #require(at(alert.crossedAt ?? "") <= time, "seed \(seed): \(alert) before its crossing")
         let isBackfill = alert.cause.kind == "backfill"
-        let respondBy = (isBackfill ? time : at(alert.crossed_at ?? "")) + settings.alerts.window
-        try #require(alert.respond_by == instantText(respondBy), "seed \(seed): \(alert)")
+        let respondBy = (isBackfill ? time : at(alert.crossedAt ?? "")) + settings.alerts.window
+        try #require(alert.respondBy == instantText(respondBy), "seed \(seed): \(alert)")
         try #require((alert.overdue ?? false) == (time > respondBy), "seed \(seed): \(alert)")
         last = time
         open[number] = kind
