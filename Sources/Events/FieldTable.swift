@@ -106,14 +106,33 @@ final class FieldTable {
   }
 }
 
-/// From cleaned names to event types.
+/// From cleaned names to event types: one probe, without the standard dictionary's keyed hash.
 struct EventNames {
-  private var types: [UInt64: EventType] = [:]
+  private var hashes: [UInt64]
+  private var types: [EventType]
 
   init(_ names: [(String, EventType)]) {
-    for (name, type) in names { types[nameHash(name)] = type }
+    var size = 64
+    while size < names.count * 4 { size *= 2 }
+    hashes = Array(repeating: 0, count: size)
+    types = Array(repeating: .activity, count: size)
+    for (name, type) in names {
+      let hash = nameHash(name)
+      var at = Int(truncatingIfNeeded: hash) & (size - 1)
+      while hashes[at] != 0, hashes[at] != hash { at = (at + 1) & (size - 1) }
+      hashes[at] = hash
+      types[at] = type
+    }
   }
 
   /// The type of a name that is already trimmed and lower-case; nil when it is not known.
-  func type(_ name: ByteSlice) -> EventType? { types[tw_xxh3_64(name.base, name.count, 0)] }
+  func type(_ name: ByteSlice) -> EventType? {
+    let hash = tw_xxh3_64(name.base, name.count, 0)
+    var at = Int(truncatingIfNeeded: hash) & (hashes.count - 1)
+    while hashes[at] != 0 {
+      if hashes[at] == hash { return types[at] }
+      at = (at + 1) & (hashes.count - 1)
+    }
+    return nil
+  }
 }
