@@ -45,9 +45,10 @@ struct RowReader: ~Copyable {
 
   private mutating func refill() throws(ImportInputError) {
     let count = buffer.withUnsafeMutableBytes { gzread(file, $0.baseAddress, UInt32($0.count)) }
-    if count < 0 {
-      var code: Int32 = 0
-      let text = gzerror(file, &code).map { String(cString: $0) } ?? "unknown error"
+    // A compressed file that ends too early reads as one that just ends, but for the error it leaves behind.
+    var code: Int32 = 0
+    let text = count <= 0 ? gzerror(file, &code).map { String(cString: $0) } ?? "unknown error" : ""
+    if count < 0 || code != Z_OK {
       throw ImportInputError(description: "cannot read \(path) after line \(line): \(text); is the file whole?")
     }
     position = 0

@@ -86,9 +86,10 @@ struct LineReader: ~Copyable {
       end = kept
     }
     let count = gzread(file, buffer.baseAddress.unsafelyUnwrapped + end, UInt32(min(buffer.count - end, 1 << 30)))
-    if count < 0 {
-      var code: Int32 = 0
-      let text = gzerror(file, &code).map { String(cString: $0) } ?? "unknown error"
+    // A compressed file that ends too early reads as one that just ends, but for the error it leaves behind.
+    var code: Int32 = 0
+    let text = count <= 0 ? gzerror(file, &code).map { String(cString: $0) } ?? "unknown error" : ""
+    if count < 0 || code != Z_OK {
       throw InputError(description: "cannot read \(path) at about byte \(position): \(text); is the file whole?")
     }
     end += Int(count)

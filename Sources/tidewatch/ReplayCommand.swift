@@ -71,7 +71,8 @@ struct ReplayCommand: ParsableCommand {
         progress.update(done: UInt64(step.bytes), items: UInt64(step.lines))
       }
     } catch let error as InputError {
-      throw CommandFailure(.noInput, error.description)
+      let isThere = input.allSatisfy { FileManager.default.isReadableFile(atPath: $0) }
+      throw CommandFailure(isThere ? .data : .noInput, error.description)
     } catch let error as OutputError {
       throw CommandFailure(.cannotCreate, error.description)
     }

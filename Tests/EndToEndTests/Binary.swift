@@ -40,9 +40,10 @@ enum Binary {
 
   /// Runs the binary to its end; kills it and throws after `limitSeconds`.
   static func run(
-    _ arguments: [String], environment: [String: String] = [:], in directory: URL = package, limitSeconds: Int = 120
+    _ arguments: [String], of binary: Result<URL, BinaryError> = path, environment: [String: String] = [:],
+    in directory: URL = package, limitSeconds: Int = 120
   ) async throws -> Outcome {
-    let binary = try path.get()
+    let binary = try binary.get()
     // Waiting blocks, so it has a thread of its own.
     return try await withCheckedThrowingContinuation { continuation in
       Thread.detachNewThread {

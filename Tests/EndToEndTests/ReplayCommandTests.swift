@@ -20,13 +20,22 @@ private let rules = """
       when: orders.days_since_last >= 10
   """
 private let events = """
-  not even JSON
+  {"broken
   {"id":"1","type":"order_paid","customer":"c-1","ts":"2026-03-01T12:00:00Z","order":"o-1","amount":12.50,"currency":"CNY"}
   {"id":"1","type":"order_paid","customer":"c-1","ts":"2026-03-01T12:00:00Z","order":"o-1","amount":12.50,"currency":"CNY"}
   {"id":"2","type":"page_view","customer":"c-2","ts":"2026-03-02T12:00:00Z"}
   {"id":"3","type":"order_paid","customer":"c-2","ts":"2026-03-02T12:00:00Z","order":"o-2"}
 
   """
+
+/// gzip, by the system's own tool.
+private func compressed(_ data: Data) async throws -> Data {
+  let scratch = try ScratchDirectory()
+  try data.write(to: scratch.url.appendingPathComponent("data"))
+  let outcome = try await Binary.run(
+    ["-c", scratch.path("data")], of: .success(URL(fileURLWithPath: "/usr/bin/gzip")))
+  return outcome.output
+}
 
 @Suite struct ReplayCommandTests {
   let scratch: ScratchDirectory
@@ -73,7 +82,7 @@ private let events = """
     let letters = try lines("out/dead-letters.ndjson")
     #expect(letters.map { $0["reason"]?.string } == ["malformed_json", "missing_amount"])
     #expect(letters.map { $0["offset"]?.integer } == [0, 4])
-    #expect(letters.first?["payload"]?.string == "not even JSON")
+    #expect(letters.first?["payload"]?.string == "{\"broken")
     // Nothing was known of the time when the first was written.
     #expect(letters.first?["emitted_at"] == nil)
     #expect(letters.last?["emitted_at"] != nil)
@@ -119,6 +128,16 @@ private let events = """
     ])
     #expect(input.status == 66)
     #expect(input.errorText.contains("none.ndjson"))
+
+    // gzip that ends too early is damage, not a shorter file.
+    let whole = try await compressed(Data(String(repeating: events, count: 1000).utf8))
+    try whole.dropLast(20).write(to: scratch.url.appendingPathComponent("cut.ndjson.gz"))
+    let damaged = try await Binary.run([
+      "replay", "--config", scratch.path("tidewatch.yaml"), "--input", scratch.path("cut.ndjson.gz"),
+      "--output", scratch.path("out"),
+    ])
+    #expect(damaged.status == 65)
+    #expect(damaged.errorText.contains("cut.ndjson.gz"))
 
     try scratch.write("rules.yaml", rules.replacingOccurrences(of: "orders.count", with: "orders.cuont"))
     let rules = try await run()

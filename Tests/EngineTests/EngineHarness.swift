@@ -9,6 +9,8 @@ import ReferenceTesting
 import Rules
 
 /// A tag change or alert, decoded.
+// Names as in the records.
+// swift-format-ignore: AlwaysUseLowerCamelCase
 struct SaidRecord: Decodable, Equatable, CustomStringConvertible {
   struct Cause: Decodable, Equatable {
     var kind: String
