@@ -70,7 +70,8 @@ public struct EngineTask: ~Copyable {
   public var customerCount: Int { table.count }
   /// Memory held by customers and their index.
   public var bytesInUse: Int { table.bytesInUse }
-  /// When the first timer is due; `.distantFuture` if there is none. Work that a sweep has left is not counted.
+  /// No timer is due before this (the entry there may have been overtaken); `.distantFuture` if there is none.
+  /// Work that a sweep has left is not counted.
   public var nextDue: Instant { timers.first }
 
   func view(_ index: CustomerIndex, at now: Instant) -> EngineView {
