@@ -9,7 +9,7 @@ import Rules
 /// What became of one event.
 public enum ApplyResult: Sendable, Equatable {
   case applied
-  /// Applied, though behind the task's clock.
+  /// Applied, though behind the task's clock (with the wall's clock: by more than the usual delay of 10 s).
   case late
   /// An event id this customer has shown before: no effect.
   case duplicate
@@ -104,7 +104,8 @@ public struct EngineTask: ~Copyable {
 
     // Behind the wall's clock by more than the usual delay: its consequences are judged as of the clock.
     var now = max(record.header.asOf, event.time)
-    if context.settings.clockMode == .wall, event.time < clock - Self.usualDelay { now = max(now, clock) }
+    let isBehind = event.time < lateBefore
+    if context.settings.clockMode == .wall, isBehind { now = max(now, clock) }
     fireTimers(of: index, upTo: now)
 
     let before = record.header.totals
@@ -124,13 +125,17 @@ public struct EngineTask: ~Copyable {
     }
     schedule(index, due: due)
 
-    if event.time < clock {
+    if isBehind {
       counters.late += 1
       return .late
     }
     counters.applied += 1
     return .applied
   }
+
+  /// Events before this are late. The clock that follows the wall is ahead of every event by the usual delay; the one that
+  /// follows events is behind the newest by as much already.
+  private var lateBefore: Instant { context.settings.clockMode == .wall ? clock - Self.usualDelay : clock }
 
   // MARK: Time
 
