@@ -102,7 +102,9 @@ let package = Package(
       dependencies: ["Daemon", "Configuration", "Engine", "Events", "Checkpoint", "CheckpointTesting", "Kafka"],
       swiftSettings: settings),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["tidewatch", "Checkpoint", "SchemaTesting"], swiftSettings: settings),
+      name: "EndToEndTests",
+      dependencies: ["tidewatch", "Checkpoint", "Import", "Kafka", "ReferenceTesting", "SchemaTesting"],
+      swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

@@ -208,24 +208,39 @@ package final class DataPlane {
 
   /// Everything is read: bring each clock to its end, fire what is due, commit.
   private func finishBounded() {
-    if let until = settings.until, settings.configuration.clock == .event {
-      for task in orderedTasks {
+    for task in orderedTasks where task.halted == nil {
+      if let until = settings.until, settings.configuration.clock == .event {
         while task.logic.advance(to: until, maxTimers: 10_000) {
-          beat()
-          // Keeps the outputs of one epoch within bounds.
-          if task.logic.outputs.bytes.count > settings.configuration.epoch.maxBytes {
-            closeEpoch(.running)
-            if end != nil || task.halted != nil { return }
-          }
+          guard keepEpochBounded(task) else { return }
         }
+      }
+      guard settings.configuration.outputs.customerProfiles.enabled else { continue }
+      var place: Int? = 0
+      while let start = place {
+        place = task.logic.emitProfiles(from: start, limit: 10_000)
+        guard keepEpochBounded(task) else { return }
       }
     }
     settings.log.info("everything is read: finishing")
-    finish()
+    closeEpoch(.finalOfProcess)
+    // Aborted: what it held is read again, and then everything once more.
+    guard end != nil || isEverythingRead else { return }
+    conclude()
+  }
+
+  /// Keeps the outputs of one epoch within bounds; false when the end has to be begun again, or never.
+  private func keepEpochBounded(_ task: TaskRuntime) -> Bool {
+    beat()
+    if task.logic.outputs.bytes.count > settings.configuration.epoch.maxBytes { closeEpoch(.running) }
+    return end == nil && isEverythingRead
   }
 
   private func finish() {
     if !orderedTasks.isEmpty { closeEpoch(.finalOfProcess) }
+    conclude()
+  }
+
+  private func conclude() {
     if end == nil { end = DataPlaneEnd(.ok) }
     // A halted partition is an operator's, however the others ended.
     if end?.status == .ok, let halt = endOfHalted { end = halt }
@@ -289,6 +304,11 @@ package final class DataPlane {
 
   /// A batch may be larger than an epoch: the bounds hold within it too, and the watchdog is fed.
   private func closeFullEpoch() {
+    // Asked to stop: the rest of the batch is read again by the next run, not by this one.
+    if stop.isStopping {
+      isBatchStale = true
+      return
+    }
     let epoch = settings.configuration.epoch
     if epochEvents < epoch.maxEvents, epochBytes < epoch.maxBytes {
       guard epochEvents % 64 == 0 else { return }

@@ -111,6 +111,12 @@ final class EngineLogic: TaskLogic {
 
   func endEpoch() { engine.flushProfiles() }
 
+  func emitProfiles(from start: Int, limit: Int) -> Int? {
+    engine.emitProfiles(in: start..<start + limit)
+    isDirty = isDirty || !engine.outputs.isEmpty
+    return start + limit < engine.customerCount ? start + limit : nil
+  }
+
   func drainChanges(_ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void) {
     engine.drainChanges(sink)
   }

@@ -23,6 +23,9 @@ public protocol TaskLogic: AnyObject {
 
   /// The epoch is about to be saved: say what is said once an epoch (coalesced profiles).
   func endEpoch()
+  /// Says the profiles of at most `limit` customers as of the clock, from place `start` on; returns where to go on, or nil
+  /// when all have been said.
+  func emitProfiles(from start: Int, limit: Int) -> Int?
   /// Calls `sink` for what changed since the last call; a nil value is a removal.
   func drainChanges(_ sink: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?) -> Void)
   /// One stored entry, in any order; the last of a key wins.

@@ -15,10 +15,20 @@ extension EngineTask {
 
   /// Writes every customer's profile as of the clock, in order of customer id.
   public mutating func emitAllProfiles() {
-    for index in sortedByID((0..<UInt32(table.count)).map { CustomerIndex(number: $0) }) {
-      let asOf = table.record(index).header.asOf
-      writeProfile(index, at: clock == .distantPast ? asOf : max(asOf, clock))
-    }
+    for index in sortedByID((0..<UInt32(table.count)).map { CustomerIndex(number: $0) }) { writeProfileNow(index) }
+  }
+
+  /// Writes the profiles of the customers in these places as of the clock, so that many can be written in bounded parts.
+  /// - Parameter places: cut to `0..<customerCount`; the order is that of the table.
+  public mutating func emitProfiles(in places: Range<Int>) {
+    for number in places.clamped(to: 0..<table.count) { writeProfileNow(CustomerIndex(number: UInt32(number))) }
+  }
+
+  private mutating func writeProfileNow(_ index: CustomerIndex) {
+    // An older one must not follow it.
+    pendingProfiles.remove(index.number)
+    let asOf = table.record(index).header.asOf
+    writeProfile(index, at: clock == .distantPast ? asOf : max(asOf, clock))
   }
 
   func sortedByID(_ list: [CustomerIndex]) -> [CustomerIndex] {
@@ -40,6 +50,9 @@ extension EngineTask {
       CustomerKey(id: record.id).append(to: &id)
       id.append(UInt8(ascii: "-"))
       id.appendDecimal(Int64(record.header.sequence))
+      // Without a change of tags a profile still ages.
+      id.append(UInt8(ascii: "-"))
+      id.appendDecimal(now.microseconds)
     } value: { json in
       json.beginObject()
       json.key("customer")

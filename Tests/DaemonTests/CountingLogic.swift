@@ -68,6 +68,7 @@ final class CountingLogic: TaskLogic {
   var isDirty: Bool { !changed.isEmpty || !outputs.isEmpty }
 
   func endEpoch() {}
+  func emitProfiles(from start: Int, limit: Int) -> Int? { nil }
 
   func drainChanges(_ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void) {
     for key in changed.sorted(by: { $0.lexicographicallyPrecedes($1) }) {

@@ -1,0 +1,197 @@
+// A broker with topics of our own, a daemon configuration for them, and what one can see of both from outside.
+
+import Foundation
+import Kafka
+
+/// One record of an output topic.
+struct CrashOutput: Sendable {
+  var id: String
+  var key: String
+  var value: String
+}
+
+enum CrashDelivery: String, Sendable {
+  case exactlyOnce = "exactly_once"
+  case atLeastOnce = "at_least_once"
+}
+
+/// Confined to the thread that makes it.
+final class CrashBench {
+  enum Output: String, CaseIterable {
+    case tags, alerts, profiles, dead
+  }
+
+  let scratch: ScratchDirectory
+  let name = TestBroker.uniqueName("crash")
+  let partitions: Int32
+  private let embedded: EmbeddedBroker?
+  private let bootstrap: String
+  private var watcher: Consumer?
+  private(set) var produced = 0
+
+  var input: String { "\(name)-events" }
+  var stateDirectory: String { scratch.path("state") }
+  var configurationPath: String { scratch.path("tidewatch.yaml") }
+  /// The embedded broker keeps 5 MB of a partition: outputs are spread over more of them.
+  private var outputPartitions: Int32 { embedded == nil ? partitions : 24 }
+  private var topics: [String] { [input] + Output.allCases.map(topic) }
+  func topic(_ output: Output) -> String { "\(name)-\(output.rawValue)" }
+
+  /// - Parameter realBroker: nil for the embedded one.
+  init(
+    realBroker: String?, _ stream: CrashStream, delivery: CrashDelivery, partitions: Int32 = 4
+  ) throws {
+    scratch = try ScratchDirectory()
+    self.partitions = partitions
+    if let realBroker {
+      embedded = nil
+      bootstrap = realBroker
+    } else {
+      let broker = try EmbeddedBroker()
+      embedded = broker
+      bootstrap = broker.bootstrapServers
+    }
+    try scratch.write("tags.yaml", stream.rules)
+    try writeConfiguration(stream, delivery)
+    try createTopics()
+    watcher = try Consumer(client(), ConsumerOptions(groupID: name))
+  }
+
+  /// Removes what was made on a real broker.
+  deinit {
+    watcher = nil
+    guard embedded == nil, let admin = try? Admin(client()) else { return }
+    _ = try? admin.deleteTopics(topics, timeoutMilliseconds: 20_000)
+  }
+
+  func client(_ properties: [String: String] = [:]) throws -> KafkaConfiguration {
+    try KafkaConfiguration(bootstrapServers: bootstrap, clientID: "crash-test", properties: properties)
+  }
+
+  /// Fetches are kept small and slow, so that a run has many epochs and there is a middle to be killed in.
+  private func writeConfiguration(_ stream: CrashStream, _ delivery: CrashDelivery) throws {
+    try scratch.write(
+      "tidewatch.yaml",
+      """
+      kafka:
+        bootstrap: '\(bootstrap)'
+        group: '\(name)'
+        instance: crash
+        properties:
+          session.timeout.ms: \(embedded == nil ? 6_000 : 3_000)
+          heartbeat.interval.ms: 500
+          fetch.message.max.bytes: \(max(1_024, stream.records.count / 2))
+          fetch.min.bytes: 1000000
+          fetch.wait.max.ms: 60
+      inputs: [{ topic: '\(input)' }]
+      outputs:
+        tag_changes: { topic: '\(topic(.tags))' }
+        churn_alerts: { topic: '\(topic(.alerts))' }
+        customer_profiles: { topic: '\(topic(.profiles))', enabled: true }
+        dead_letters: { topic: '\(topic(.dead))' }
+      delivery: \(delivery.rawValue)
+      clock: event
+      epoch: { interval: 50ms, max_events: \(max(1, stream.records.count / 80)) }
+      state: { dir: '\(stateDirectory)', rewrite_min: 64KiB, rewrite_ratio: 1.5 }
+      admin: { listen: off }
+      rules: tags.yaml
+      \(stream.configuration)
+      """)
+  }
+
+  private func createTopics() throws {
+    if let embedded {
+      for topic in topics {
+        try embedded.createTopic(topic, partitionCount: topic == input ? partitions : outputPartitions)
+      }
+      return
+    }
+    let admin = try Admin(client())
+    let results = try admin.createTopics(
+      topics.map { TopicSpecification(name: $0, partitionCount: partitions, replicationFactor: 1) },
+      timeoutMilliseconds: 60_000)
+    for result in results { if let error = result.error { throw error } }
+    let deadline = Date() + 60
+    while try admin.topicMetadata(topics, timeoutMilliseconds: 20_000).contains(where: { !$0.exists }) {
+      guard Date() < deadline else { throw BinaryError(description: "the topics did not appear within a minute") }
+      usleep(100_000)
+    }
+  }
+
+  /// Produces in order; small batches, for a broker returns whole ones. The embedded broker is slow only afterwards: it
+  /// does not keep fetches waiting as the real one does, and a run must have a middle.
+  func produce(_ records: some Collection<CrashRecord>) throws {
+    try embedded?.setRoundTrip(milliseconds: 0, broker: 1)
+    defer { try? embedded?.setRoundTrip(milliseconds: 5, broker: 1) }
+    let producer = try Producer(
+      client(["batch.num.messages": String(max(1, records.count / 600))]), ProducerOptions(.idempotent))
+    let topic = try producer.topic(input)
+    for record in records {
+      try Array(record.value.utf8).withUnsafeBytes { value in
+        guard let key = record.key else {
+          return try producer.produce(to: topic, partition: 0, key: nil, value: value)
+        }
+        try Array(key.utf8).withUnsafeBytes { try producer.produce(to: topic, key: $0, value: value) }
+      }
+    }
+    try producer.flush(timeoutMilliseconds: 120_000)
+    let report = producer.takeDeliveryReport()
+    guard report.failed == 0, report.delivered == records.count else {
+      throw BinaryError(description: "not all records were produced: \(report)")
+    }
+    produced += records.count
+  }
+
+  func start(_ arguments: [String]) throws -> DaemonProcess {
+    try DaemonProcess(["run", "--config", configurationPath] + arguments, logs: scratch)
+  }
+
+  /// How many input records are behind the committed offsets; nil while the broker does not say, as between the offsets and
+  /// the commit of a transaction.
+  func committedRecords() -> Int64? {
+    let all = (0..<partitions).map { TopicPartition(input, $0) }
+    guard let committed = try? watcher?.committed(for: all, timeoutMilliseconds: 150) else { return nil }
+    return committed.reduce(0) { $0 + ($1.committed?.offset ?? 0) }
+  }
+
+  /// Commits offsets as an operator's tool would, while nobody is in the group.
+  func commit(_ offsets: [PartitionOffset]) throws { try watcher?.commitSync(offsets, timeoutMilliseconds: 20_000) }
+  func committed() throws -> [CommittedOffset] {
+    try watcher?.committed(for: (0..<partitions).map { TopicPartition(input, $0) }, timeoutMilliseconds: 20_000) ?? []
+  }
+
+  /// Everything in an output topic, each partition in order, under read_committed.
+  func read(_ output: Output) throws -> [CrashOutput] {
+    let topic = topic(output)
+    let consumer = try Consumer(client(), ConsumerOptions(groupID: name + "-reader"))
+    let all = (0..<outputPartitions).map { TopicPartition(topic, $0) }
+    let earliest = try consumer.earliestOffsets(of: all, timeoutMilliseconds: 20_000)
+    guard earliest.allSatisfy({ $0.offset == 0 }) else {
+      throw BinaryError(description: "the broker has dropped records of \(topic) before they were compared")
+    }
+    try consumer.assign(earliest)
+    var batch = MessageBatch()
+    var outputs: [CrashOutput] = []
+    var ended = Set<Int32>()
+    let deadline = Date() + 120
+    while ended.count < all.count {
+      guard Date() < deadline else { throw BinaryError(description: "\(topic) could not be read within two minutes") }
+      _ = try consumer.poll(into: &batch, timeoutMilliseconds: 200)
+      for index in 0..<batch.count {
+        let item = batch[index]
+        if item.kind == .endOfPartition { ended.insert(item.partition) }
+        guard item.isRecord else { continue }
+        var id = ""
+        item.forEachHeader { name, value in if name.elementsEqual("ce_id".utf8) { id = text(value) } }
+        outputs.append(CrashOutput(id: id, key: text(item.key), value: text(item.value)))
+      }
+    }
+    batch.release()
+    try consumer.close()
+    return outputs
+  }
+
+  private func text(_ bytes: UnsafeRawBufferPointer?) -> String {
+    bytes.map { String(decoding: $0, as: UTF8.self) } ?? ""
+  }
+}
