@@ -98,8 +98,7 @@ extension CustomerRecord {
       archive(upTo: 1, context: context, counters: &counters)
       counters.ordersOverflow += 1
     }
-    let list2 = orders
-    let position = list2.partitioningIndex { !($0.sortsBefore < entry.sortsBefore) }
+    let position = orders.partitioningIndex { !($0.sortsBefore < entry.sortsBefore) }
     insert(.orders, at: position, in: &arena).assumingMemoryBound(to: OrderEntry.self).initialize(to: entry)
     archiveOld(now: now, context: context, counters: &counters)
     recomputeTotals(context: context)

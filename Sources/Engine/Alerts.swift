@@ -65,6 +65,7 @@ extension EngineTask {
     guard let history else { return .distantFuture }
 
     var next = expire(index, state: &state, view: view)
+    let numberBefore = state.lastNumber
     for (kind, crossing) in crossings(history, state: state) {
       if crossing > now {
         next = min(next, crossing)
@@ -81,12 +82,11 @@ extension EngineTask {
       }
       raise(kind, of: index, crossedAt: crossing, state: &state, view: view, backfill: false, cause: cause)
     }
-    // Raising one kind changes what the others wait for: the window has just begun.
-    for (_, crossing) in crossings(history, state: state) {
-      let isHeldBack = !isLive || state.set.contains(.heldBack)
-      next = min(
-        next,
-        !isHeldBack ? max(crossing, earliestRaise(state, policy)) : crossing > now ? crossing : .distantFuture)
+    // Raising one kind changes what the others wait for: the window has just begun. Only then are they solved for again.
+    if state.lastNumber != numberBefore {
+      for (_, crossing) in crossings(history, state: state) {
+        next = min(next, max(crossing, earliestRaise(state, policy)))
+      }
     }
     next = min(next, nextExpiry(state))
     return next > now ? next : (now + .seconds(1)).roundedUpToSecond
