@@ -57,6 +57,9 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    // The daemon's threads under one seed, for the simulator and its tests.
+    .target(name: "Simulation", dependencies: ["CheckpointTesting", "Daemon", "Events"], swiftSettings: settings),
+
     // The command line.
     .target(name: "CommandSupport", swiftSettings: settings),
     .target(name: "SchemaTesting", swiftSettings: settings),

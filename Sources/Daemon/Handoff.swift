@@ -29,8 +29,72 @@ package final class Mailbox<Value: Sendable>: Sendable {
   }
 }
 
-/// A thread of its own (not of the cooperative pool), for code that blocks in C. Join it exactly once.
-struct DedicatedThread: Sendable {
+/// A value on its way to another thread. Who sends it does not touch it any more until it has been given back; nothing
+/// checks that, so it is used in this file's types only, each of which says who has it when.
+package struct Transferred<Value>: @unchecked Sendable {
+  package let value: Value
+  package init(_ value: Value) { self.value = value }
+}
+
+/// The system's threads: of their own, not of the cooperative pool, for code that blocks in C.
+public struct SystemThreads: Threads {
+  public init() {}
+
+  public func start(_ name: String, _ body: @escaping @Sendable () -> Void) throws(ThreadError) -> any RunningThread {
+    try DedicatedThread(name, run: body)
+  }
+
+  public func makeSignal() -> any Signal { SystemSignal() }
+}
+
+/// A condition variable with a memory of one ring.
+private final class SystemSignal: Signal, @unchecked Sendable {
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  /// Guarded by `mutex`.
+  private var isRung = false
+
+  init() {
+    pthread_mutex_init(mutex, nil)
+    var attributes = pthread_condattr_t()
+    pthread_condattr_init(&attributes)
+    // The wall clock may be set while we wait.
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    pthread_cond_init(condition, &attributes)
+    pthread_condattr_destroy(&attributes)
+  }
+
+  deinit {
+    pthread_cond_destroy(condition)
+    pthread_mutex_destroy(mutex)
+    condition.deallocate()
+    mutex.deallocate()
+  }
+
+  func notify() {
+    pthread_mutex_lock(mutex)
+    isRung = true
+    pthread_cond_signal(condition)
+    pthread_mutex_unlock(mutex)
+  }
+
+  func wait(milliseconds: Int32) {
+    var deadline = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &deadline)
+    let nanoseconds = deadline.tv_nsec + Int(max(0, milliseconds)) * 1_000_000
+    deadline.tv_sec += nanoseconds / 1_000_000_000
+    deadline.tv_nsec = nanoseconds % 1_000_000_000
+    pthread_mutex_lock(mutex)
+    while !isRung {
+      if pthread_cond_timedwait(condition, mutex, &deadline) == ETIMEDOUT { break }
+    }
+    isRung = false
+    pthread_mutex_unlock(mutex)
+  }
+}
+
+/// A pthread. Join it exactly once.
+struct DedicatedThread: RunningThread {
   private final class Body: Sendable {
     let run: @Sendable () -> Void
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
@@ -62,14 +126,19 @@ struct DedicatedThread: Sendable {
     self.thread = thread
   }
 
-  /// Waits for its end.
   func join() { pthread_join(thread, nil) }
 }
 
-struct ThreadError: Error, CustomStringConvertible {
-  var name: String
-  var code: Int32
-  var description: String {
+/// The system did not give us a thread.
+public struct ThreadError: Error, CustomStringConvertible {
+  public var name: String
+  /// errno.
+  public var code: Int32
+  public init(name: String, code: Int32) {
+    self.name = name
+    self.code = code
+  }
+  public var description: String {
     "cannot start thread '\(name)' (errno \(code)): raise the limit of threads (TasksMax, ulimit -u)"
   }
 }

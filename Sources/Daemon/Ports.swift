@@ -87,6 +87,28 @@ public protocol ProducerPort: AnyObject {
   func drainEvents() -> [ClientEvent]
 }
 
+/// Starts the threads of one process and lets them wait for each other: the system's threads, or those of a simulator that
+/// decides which one runs.
+public protocol Threads: Sendable {
+  /// - Parameter name: for the message when it cannot be started.
+  /// - Throws: when the system has no thread left.
+  func start(_ name: String, _ body: @escaping @Sendable () -> Void) throws(ThreadError) -> any RunningThread
+  func makeSignal() -> any Signal
+}
+
+/// A thread that was started; to be joined exactly once.
+public protocol RunningThread: Sendable {
+  /// Waits for its end.
+  func join()
+}
+
+/// What one thread waits for and others ring. It remembers one ring, so one that comes before the wait is not missed.
+public protocol Signal: Sendable {
+  func notify()
+  /// Returns after a ring, or when the time is over.
+  func wait(milliseconds: Int32)
+}
+
 /// The wall clock and the waiting of the data plane.
 public protocol Wall: AnyObject {
   var now: Instant { get }
