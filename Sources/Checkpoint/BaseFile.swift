@@ -4,6 +4,7 @@ import CXXHash
 
 /// What identifies a base and bounds it.
 struct BaseInfo: Sendable {
+  var version = Format.version
   var header: EpochHeader
   var chain: UInt64
   var previousChain: UInt64
@@ -70,13 +71,18 @@ extension BaseInfo {
       throw reader.damage(at: headStart, "the head is of \(head.fields.tag), the file of epoch \(file.epoch)")
     }
 
+    guard head.fields.version == file.version else {
+      throw reader.damage(at: headStart, "the head is of format \(head.fields.version), the file of \(file.version)")
+    }
     let chunksStart = headStart + UInt64(head.fields.length)
     guard reader.size >= chunksStart + UInt64(Format.Chunk.endBytes) else {
       throw reader.damage(at: chunksStart, "the end of the base is missing")
     }
     let endStart = reader.size - UInt64(Format.Chunk.endBytes)
     switch try reader.frame(at: endStart) {
-    case .frame(.baseEnd, let bytes) where EntryReader.owner(of: bytes) == (file.lineage, file.epoch):
+    case .frame(.baseEnd, let bytes)
+    where EntryReader.owner(of: bytes) == (file.lineage, file.epoch)
+      && bytes.load(UInt32.self, at: Format.Frame.version) == file.version:
       let totals = BaseTotals(
         entryCount: bytes.load(UInt64.self, at: Format.Chunk.entryCount),
         keyBytes: bytes.load(UInt64.self, at: Format.Chunk.keyBytes),
@@ -84,8 +90,8 @@ extension BaseInfo {
         chunkCount: bytes.load(UInt64.self, at: Format.Frame.chain),
         chunksChecksum: bytes.load(UInt64.self, at: Format.Chunk.chunksChecksum))
       return BaseInfo(
-        header: head.header, chain: file.chain, previousChain: head.fields.previousChain, fileBytes: reader.size,
-        totals: totals, chunksStart: chunksStart, headBytes: head.fields.length)
+        version: file.version, header: head.header, chain: file.chain, previousChain: head.fields.previousChain,
+        fileBytes: reader.size, totals: totals, chunksStart: chunksStart, headBytes: head.fields.length)
     case .bad(let reason): throw reader.damage(at: endStart, "the end of the base: \(reason)")
     default: throw reader.damage(at: endStart, "the end of the base is missing")
     }

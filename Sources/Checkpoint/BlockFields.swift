@@ -2,6 +2,7 @@
 
 /// The fixed part of an epoch block or base head.
 struct BlockFields {
+  var version: UInt32
   var length: Int
   var headBytes: Int
   var chain: UInt64
@@ -18,7 +19,8 @@ struct BlockFields {
   static func read(_ bytes: UnsafeRawBufferPointer, kind: FrameKind) -> Result<BlockFields, MalformedBlock> {
     typealias Block = Format.Block
     let fields = BlockFields(
-      length: bytes.count, headBytes: Int(bytes.load(UInt32.self, at: Format.Frame.headBytes)),
+      version: bytes.load(UInt32.self, at: Format.Frame.version), length: bytes.count,
+      headBytes: Int(bytes.load(UInt32.self, at: Format.Frame.headBytes)),
       chain: bytes.load(UInt64.self, at: Format.Frame.chain),
       previousChain: bytes.load(UInt64.self, at: Block.previousChain),
       lineage: Lineage(
@@ -29,7 +31,8 @@ struct BlockFields {
       entryBytes: Int(bytes.load(UInt32.self, at: Block.entryBytes)),
       outboxBytes: Int(bytes.load(UInt32.self, at: Block.outboxBytes)),
       hasOutbox: bytes.load(UInt32.self, at: Block.flags) & Block.flagOutbox != 0)
-    guard fields.headBytes >= kind.bytesMin, fields.tombstoneCount <= fields.entryCount,
+    let headBytesMin = kind.bytesMin + (fields.version >= 2 ? 2 : 0)
+    guard fields.headBytes >= headBytesMin, fields.tombstoneCount <= fields.entryCount,
       fields.headBytes + fields.entryBytes + fields.outboxBytes == bytes.count
     else { return .failure(MalformedBlock(reason: "the lengths in the block contradict each other")) }
     // The head of a base names the chain of its epoch, which other bytes made.
@@ -39,9 +42,11 @@ struct BlockFields {
     return .success(fields)
   }
 
+  static let malformedHeader = "the header of the block is malformed"
+
   var tag: EpochTag { EpochTag(lineage: lineage, epoch: epoch, chain: chain) }
 
-  /// The whole header; nil when a name or the list of topics does not fit.
+  /// The whole header; nil when a name or a list does not fit or says what cannot be.
   func header(_ bytes: UnsafeRawBufferPointer) -> EpochHeader? {
     typealias Block = Format.Block
     var at = Block.names
@@ -62,14 +67,38 @@ struct BlockFields {
       offsets.append(TopicOffset(topic: topic, next: bytes.load(Int64.self, at: at)))
       at += 8
     }
+    var skips: [SkippedOffset] = []
+    var interventions: [Intervention] = []
+    if version >= 2 {
+      for _ in 0..<bytes.load(UInt16.self, at: Block.skipCount) {
+        guard let topic = name(), at + 8 <= headBytes else { return nil }
+        skips.append(SkippedOffset(topic: topic, offset: bytes.load(Int64.self, at: at)))
+        at += 8
+      }
+      guard at + 2 <= headBytes else { return nil }
+      let count = bytes.load(UInt16.self, at: at)
+      at += 2
+      for _ in 0..<count {
+        guard let topic = name(), at + Block.interventionBytes <= headBytes,
+          let kind = Intervention.Kind(rawValue: bytes.load(UInt16.self, at: at))
+        else { return nil }
+        interventions.append(
+          Intervention(
+            kind: kind, topic: topic, from: bytes.load(Int64.self, at: at + 2),
+            to: bytes.load(Int64.self, at: at + 10), wallMicroseconds: bytes.load(Int64.self, at: at + 18)))
+        at += Block.interventionBytes
+      }
+    }
     guard at == headBytes else { return nil }
-    return EpochHeader(
+    let header = EpochHeader(
       lineage: lineage, epoch: epoch, clock: bytes.load(Int64.self, at: Block.clock),
       partition: bytes.load(Int32.self, at: Block.partition),
       partitionCount: bytes.load(Int32.self, at: Block.partitionCount), offsets: offsets,
       rulesRevision: bytes.load(UInt64.self, at: Block.rulesRevision), rulesFingerprint: fingerprint,
       modelVersion: model, engineVersion: engine, timeZoneVersion: zone,
-      cleanShutdown: bytes.load(UInt32.self, at: Block.flags) & Block.flagCleanShutdown != 0)
+      cleanShutdown: bytes.load(UInt32.self, at: Block.flags) & Block.flagCleanShutdown != 0, skips: skips,
+      interventions: interventions)
+    return header.faultOfOperatorRecords == nil ? header : nil
   }
 }
 

@@ -85,7 +85,8 @@ struct EntryReader: ~Copyable {
     switch try file.frame(at: at) {
     case .frame(.baseChunk, let bytes):
       guard EntryReader.owner(of: bytes) == (base.lineage, base.epoch),
-        bytes.load(UInt64.self, at: Format.Frame.chain) == totals.chunkCount
+        bytes.load(UInt64.self, at: Format.Frame.chain) == totals.chunkCount,
+        bytes.load(UInt32.self, at: Format.Frame.version) == base.version
       else { throw file.damage(at: at, "a chunk of another base, or out of order") }
       totals.fold(chunkChecksum: bytes.load(UInt64.self, at: Format.Frame.checksum))
       begin(bytes.slice(Format.Chunk.bytes, bytes.count), count: bytes.load(UInt64.self, at: Format.Chunk.entryCount))

@@ -84,7 +84,7 @@ public struct EntryWriter: ~Copyable {
     buffer.append(UInt32(0))  // entries
     buffer.append(UInt32(0))  // tombstones
     buffer.append(UInt16(header.offsets.count))
-    buffer.append(UInt16(0))
+    buffer.append(UInt16(header.skips.count))
     buffer.append(UInt32(0))  // entry bytes
     buffer.append(UInt32(0))  // outbox bytes
     buffer.append(header.rulesRevision)
@@ -96,6 +96,18 @@ public struct EntryWriter: ~Copyable {
     for offset in header.offsets {
       buffer.append(name: offset.topic)
       buffer.append(offset.next)
+    }
+    for skip in header.skips {
+      buffer.append(name: skip.topic)
+      buffer.append(skip.offset)
+    }
+    buffer.append(UInt16(header.interventions.count))
+    for intervention in header.interventions {
+      buffer.append(name: intervention.topic)
+      buffer.append(intervention.kind.rawValue)
+      buffer.append(intervention.from)
+      buffer.append(intervention.to)
+      buffer.append(intervention.wallMicroseconds)
     }
     headBytes = buffer.count
     buffer.store(UInt32(headBytes), at: Format.Frame.headBytes)
@@ -138,7 +150,7 @@ public struct EntryWriter: ~Copyable {
   private static func check(_ header: EpochHeader) throws(CheckpointError) {
     let names =
       [header.rulesFingerprint, header.modelVersion, header.engineVersion, header.timeZoneVersion]
-      + header.offsets.map(\.topic)
+      + header.offsets.map(\.topic) + header.interventions.map(\.topic)
     for name in names where name.utf8.count > CheckpointLimits.nameBytesMax {
       throw .tooLarge(
         what: "the name \(name.prefix(40))", bytes: name.utf8.count, limit: CheckpointLimits.nameBytesMax)
@@ -146,5 +158,6 @@ public struct EntryWriter: ~Copyable {
     if header.offsets.count > CheckpointLimits.topicsMax {
       throw .tooLarge(what: "the list of topics", bytes: header.offsets.count, limit: CheckpointLimits.topicsMax)
     }
+    if let fault = header.faultOfOperatorRecords { throw .misuse("append of a block with \(fault)") }
   }
 }

@@ -30,11 +30,18 @@ public struct EpochHeader: Hashable, Sendable {
   public var timeZoneVersion: String
   /// The process ended in good order after this epoch.
   public var cleanShutdown: Bool
+  /// Records that an operator told us to pass over and that are not reached yet: each of one of the topics, none twice,
+  /// at most `CheckpointLimits.skipsMax`. Each block carries what of them is still `ahead(of:)` its offsets. In blocks
+  /// of format 1 there are none.
+  public var skips: [SkippedOffset]
+  /// What an operator did, in the one block from which on it holds. At most `CheckpointLimits.interventionsMax`.
+  public var interventions: [Intervention]
 
   public init(
     lineage: Lineage, epoch: UInt64, clock: Int64, partition: Int32, partitionCount: Int32, offsets: [TopicOffset],
     rulesRevision: UInt64 = 0, rulesFingerprint: String = "", modelVersion: String = "", engineVersion: String = "",
-    timeZoneVersion: String = "", cleanShutdown: Bool = false
+    timeZoneVersion: String = "", cleanShutdown: Bool = false, skips: [SkippedOffset] = [],
+    interventions: [Intervention] = []
   ) {
     self.lineage = lineage
     self.epoch = epoch
@@ -48,6 +55,8 @@ public struct EpochHeader: Hashable, Sendable {
     self.engineVersion = engineVersion
     self.timeZoneVersion = timeZoneVersion
     self.cleanShutdown = cleanShutdown
+    self.skips = skips
+    self.interventions = interventions
   }
 }
 
@@ -59,6 +68,8 @@ public struct EpochBlock: Hashable, Sendable {
   public var file: String
   /// Byte at which the block starts in that file.
   public var offset: UInt64
+  /// Format version of the block.
+  public var formatVersion: UInt32
   /// Bytes of the block; for a base, of its head only.
   public var bytes: Int
   /// Entries in the block, tombstones included; for a base, its live keys.

@@ -23,8 +23,9 @@ public enum CheckpointError: Error, Hashable, Sendable, CustomStringConvertible 
   case disk(DiskError)
   /// A checksum, a sequence or a file is wrong in bytes that were once durable.
   case damaged(Damage)
-  /// The file is whole but of a format this program does not know.
-  case unsupportedFormat(path: String, version: UInt32)
+  /// The file is whole but of a format this program does not know. `release`: the first of Tidewatch that does, if the
+  /// file names it.
+  case unsupportedFormat(path: String, version: UInt32, release: String?)
   /// Another process holds the directory.
   case locked(directory: String)
   /// An earlier write or sync failed: what is on disk is unknown until the directory is opened again.
@@ -46,9 +47,11 @@ public enum CheckpointError: Error, Hashable, Sendable, CustomStringConvertible 
         .joined(separator: "/")
       return "damaged checkpoint: \(damage). Nothing was changed. "
         + "Run `tidewatch checkpoint verify \(directory)` to see how far the files are good"
-    case .unsupportedFormat(let path, let version):
-      return "\(path) has checkpoint format \(version); this program reads \(Format.version). "
-        + "Run the version of tidewatch that wrote it, or a newer one"
+    case .unsupportedFormat(let path, let version, let release):
+      let needed =
+        release.map { "tidewatch \($0) or newer" } ?? "the version of tidewatch that wrote it, or a newer one"
+      return "\(path) has checkpoint format \(version); this program reads formats \(Format.readable.lowerBound) to "
+        + "\(Format.readable.upperBound). Nothing was changed. Run \(needed)"
     case .locked(let directory):
       return "\(directory) is in use by another tidewatch process. Stop that one, or give this one its own state.dir"
     case .poisoned(let directory, let cause):

@@ -81,7 +81,9 @@ final class FileReader {
     let computed = checksum(whole.slice(8, length))
     if stored != computed { return .bad("the checksum is \(hex(computed)), stored as \(hex(stored))") }
     let version = whole.load(UInt32.self, at: Format.Frame.version)
-    if version != Format.version { throw .unsupportedFormat(path: path, version: version) }
+    if !Format.readable.contains(version) {
+      throw damage(at: offset, "a frame of format \(version) in a file of format \(Format.version) or older")
+    }
     return .frame(kind, whole)
   }
 }

@@ -2,8 +2,13 @@
 
 /// The checkpoint format of this program.
 enum Format {
-  /// Written in every file and frame; a reader refuses any other.
-  static let version: UInt32 = 1
+  /// Written in every file and frame.
+  static let version: UInt32 = 2
+  /// The versions that are read. In a file all frames are of the file's own version.
+  static let readable: ClosedRange<UInt32> = 1...2
+  /// The first release of Tidewatch that reads `version`. Each file names it, so that an older program, which knows
+  /// nothing else of a newer format, can say what is needed.
+  static let release = Release(major: 0, minor: 2, patch: 0)
 
   /// "TWLOG" and "TWBASE", padded with zeros, read as a little-endian UInt64.
   static let logMagic: UInt64 = 0x0000_0047_4F4C_5754
@@ -20,7 +25,9 @@ enum Format {
     static let lineageLow = 32
     static let epoch = 40
     static let chain = 48
-    static let reserved = 56
+    /// Release that reads the file: three UInt16, major, minor and patch, and two zeros. In format 1 all zero.
+    /// These bytes, and those before them, are the same in every version to come.
+    static let release = 56
 
     /// The first log of a lineage: no base and no log came before it.
     static let flagFirst: UInt32 = 1
@@ -52,10 +59,15 @@ enum Format {
     static let entryCount = 84
     static let tombstoneCount = 88
     static let topicCount = 92
+    /// Records still to be skipped; zero in format 1.
+    static let skipCount = 94
     static let entryBytes = 96
     static let outboxBytes = 100
     static let rulesRevision = 104
     static let names = 112
+
+    /// An intervention without its topic: kind, from, to, wall clock.
+    static let interventionBytes = 2 + 3 * 8
 
     static let flagCleanShutdown: UInt32 = 1
     static let flagOutbox: UInt32 = 2
@@ -115,9 +127,19 @@ enum FrameKind: UInt32 {
   }
 }
 
+/// A release of Tidewatch.
+struct Release: Hashable, CustomStringConvertible {
+  var major: UInt16
+  var minor: UInt16
+  var patch: UInt16
+
+  var description: String { "\(major).\(minor).\(patch)" }
+}
+
 /// The header that opens a file.
 struct FileHeader: Hashable {
   var isBase: Bool
+  var version = Format.version
   var isFirst = false
   var lineage: Lineage
   /// Log: the epoch of its first block. Base: its epoch.
@@ -135,7 +157,10 @@ struct FileHeader: Hashable {
     buffer.append(lineage.low)
     buffer.append(epoch)
     buffer.append(chain)
-    buffer.append(UInt64(0))
+    buffer.append(Format.release.major)
+    buffer.append(Format.release.minor)
+    buffer.append(Format.release.patch)
+    buffer.append(UInt16(0))
     assert(buffer.count == Format.File.bytes)
     buffer.store(checksum(buffer.bytes.slice(8, Format.File.bytes)), at: Format.File.checksum)
     return buffer
@@ -153,12 +178,21 @@ struct FileHeader: Hashable {
       throw reader.damage(at: 0, "the file is not a \(isBase ? "base" : "log")")
     }
     let version = bytes.load(UInt32.self, at: Format.File.version)
-    if version != Format.version { throw .unsupportedFormat(path: reader.path, version: version) }
+    if !Format.readable.contains(version) {
+      let release = Release(
+        major: bytes.load(UInt16.self, at: Format.File.release),
+        minor: bytes.load(UInt16.self, at: Format.File.release + 2),
+        patch: bytes.load(UInt16.self, at: Format.File.release + 4))
+      throw .unsupportedFormat(
+        path: reader.path, version: version,
+        release: version > Format.version && release != Release(major: 0, minor: 0, patch: 0) ? "\(release)" : nil)
+    }
     if bytes.load(UInt64.self, at: Format.File.epoch) > CheckpointLimits.epochMax {
       throw reader.damage(at: 0, "its epoch is impossibly large")
     }
     return FileHeader(
-      isBase: isBase, isFirst: bytes.load(UInt32.self, at: Format.File.flags) & Format.File.flagFirst != 0,
+      isBase: isBase, version: version,
+      isFirst: bytes.load(UInt32.self, at: Format.File.flags) & Format.File.flagFirst != 0,
       lineage: Lineage(
         high: bytes.load(UInt64.self, at: Format.File.lineageHigh),
         low: bytes.load(UInt64.self, at: Format.File.lineageLow)),

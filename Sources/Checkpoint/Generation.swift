@@ -101,7 +101,7 @@ struct Generation {
       return try withFile(of: segment, on: disk) { file throws(CheckpointError) in
         let (fields, bytes) = try file.block(at: location)
         guard let header = fields.header(bytes) else {
-          throw file.damage(at: location.offset, "the header of the block is malformed")
+          throw file.damage(at: location.offset, BlockFields.malformedHeader)
         }
         return EpochBlock(header: header, fields: fields, file: segment.name, offset: location.offset)
       }
@@ -152,7 +152,8 @@ struct Generation {
 extension EpochBlock {
   init(header: EpochHeader, fields: BlockFields, file: String, offset: UInt64) {
     self.init(
-      header: header, tag: fields.tag, file: file, offset: offset, bytes: fields.length,
+      header: header, tag: fields.tag, file: file, offset: offset, formatVersion: fields.version,
+      bytes: fields.length,
       entryCount: UInt64(fields.entryCount), tombstoneCount: UInt64(fields.tombstoneCount),
       outboxBytes: fields.outboxBytes, hasOutbox: fields.hasOutbox, isBase: false)
   }
@@ -160,7 +161,7 @@ extension EpochBlock {
   init(base: BaseInfo) {
     self.init(
       header: base.header, tag: EpochTag(lineage: base.lineage, epoch: base.epoch, chain: base.chain),
-      file: base.name, offset: UInt64(Format.File.bytes), bytes: base.headBytes,
+      file: base.name, offset: UInt64(Format.File.bytes), formatVersion: base.version, bytes: base.headBytes,
       entryCount: base.totals.entryCount, tombstoneCount: 0, outboxBytes: 0, hasOutbox: false, isBase: true)
   }
 }

@@ -8,6 +8,8 @@ public struct PartitionReport: Sendable {
     public var name: String
     public var kind: FileKind
     public var bytes: UInt64
+    /// Of a base or log whose header is good.
+    public var formatVersion: UInt32?
     /// Epochs in the file as far as it is good; a base has one.
     public var epochs: ClosedRange<UInt64>?
     /// Blocks of a log, chunks of a base.
@@ -20,6 +22,11 @@ public struct PartitionReport: Sendable {
     public var damage: Damage?
   }
 
+  public struct RecordedIntervention: Hashable, Sendable {
+    public var epoch: UInt64
+    public var intervention: Intervention
+  }
+
   public var directory: String
   /// The oldest first.
   public var files: [File] = []
@@ -28,6 +35,8 @@ public struct PartitionReport: Sendable {
   /// The newest epochs of it, newest last.
   public var blocks: [EpochBlock] = []
   public var tornTail: TornTail?
+  /// What operators did, in all good blocks and bases, the oldest first.
+  public var interventions: [RecordedIntervention] = []
   /// Of the newest epoch; only after `verify` and without damage.
   public var liveKeyCount: UInt64?
   public var liveBytes: UInt64?
@@ -75,6 +84,7 @@ extension PartitionReport {
     for name in known.sorted(by: { ($0.epoch, $0.kind == .base ? 1 : 0) < ($1.epoch, $1.kind == .base ? 1 : 0) }) {
       report.files.append(walk.visit(name))
     }
+    report.interventions = walk.interventions
     for name in names.sorted() where FileName(name) == nil {
       let size = try? disk.open(CheckpointLayout.join(directory, name), .read).size()
       let kind: FileKind = name == CheckpointLayout.lockName ? .lock : .foreign
@@ -113,6 +123,7 @@ extension PartitionReport {
     var lastLog: UInt64?
     /// What the next log must continue; nil when the file before it is missing or bad.
     private var position: LogPosition?
+    private(set) var interventions: [RecordedIntervention] = []
 
     init(directory: String, disk: any Disk, checkChunks: Bool) {
       self.directory = directory
@@ -148,7 +159,9 @@ extension PartitionReport {
 
     private mutating func visitBase(_ name: FileName, _ file: inout File) throws(CheckpointError) {
       let base = try BaseInfo.read(name, in: directory, on: disk)
+      file.formatVersion = base.version
       file.epochs = base.epoch...base.epoch
+      note(base.header)
       file.blockCount = base.totals.chunkCount
       file.entryCount = base.totals.entryCount
       if let position, position.epoch == base.epoch + 1,
@@ -165,17 +178,30 @@ extension PartitionReport {
       while try entries.next() != nil {}
     }
 
+    /// The base of an epoch says the same as its block.
+    private mutating func note(_ header: EpochHeader) {
+      if header.interventions.isEmpty || interventions.contains(where: { $0.epoch == header.epoch }) { return }
+      interventions += header.interventions.map { RecordedIntervention(epoch: header.epoch, intervention: $0) }
+    }
+
     private mutating func visitLog(_ name: FileName, _ file: inout File) throws(CheckpointError) {
+      let path = CheckpointLayout.join(directory, name.text)
       // A log whose predecessor was removed with an older generation is judged by itself.
       let expected = position?.epoch == name.epoch ? position : nil
       let scan = try LogScan.scan(
         name, in: directory, on: disk, from: expected, isLast: name.epoch == lastLog
-      ) { (fields, _, _) throws(CheckpointError) in
+      ) { (fields, bytes, offset) throws(CheckpointError) in
+        guard let header = fields.header(bytes) else {
+          throw .damaged(Damage(path: path, offset: offset, reason: BlockFields.malformedHeader))
+        }
+        note(header)
+        file.formatVersion = fields.version
         file.blockCount += 1
         file.entryCount += UInt64(fields.entryCount)
         file.tombstoneCount += UInt64(fields.tombstoneCount)
         file.epochs = (file.epochs?.lowerBound ?? fields.epoch)...fields.epoch
       }
+      file.formatVersion = scan.segment.version
       position = LogPosition(
         lineage: scan.lineage, epoch: scan.segment.nextEpoch, chain: scan.segment.endChain)
     }

@@ -14,6 +14,10 @@ public enum CheckpointLimits {
   public static let epochMax = UInt64(Int64.max)
   /// Topics in one header.
   public static let topicsMax = 256
+  /// Records in one header that are still to be skipped.
+  public static let skipsMax = 1024
+  /// Interventions in one header.
+  public static let interventionsMax = 1024
 
   /// A base is written in chunks of about this many bytes, each with its own checksum.
   static let baseChunkBytes = 1 << 20

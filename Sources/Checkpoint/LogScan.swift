@@ -13,6 +13,7 @@ struct Segment: Sendable {
   var firstEpoch: UInt64
   /// Chain checksum before the first block.
   var startChain: UInt64
+  var version = Format.version
   var blocks: [BlockLocation] = []
 
   var name: String { FileName(.log, firstEpoch).text }
@@ -72,7 +73,7 @@ struct LogScan {
     }
     if let position { try check(header, continues: position, reader) }
 
-    var segment = Segment(firstEpoch: header.epoch, startChain: header.chain)
+    var segment = Segment(firstEpoch: header.epoch, startChain: header.chain, version: header.version)
     while true {
       let offset = segment.validEnd
       switch try reader.frame(at: offset) {
@@ -90,6 +91,10 @@ struct LogScan {
         switch BlockFields.read(bytes, kind: kind) {
         case .success(let read): fields = read
         case .failure(let malformed): throw reader.damage(at: offset, malformed.reason)
+        }
+        guard fields.version == header.version else {
+          throw reader.damage(
+            at: offset, "the block is of format \(fields.version), the file of format \(header.version)")
         }
         guard fields.lineage == header.lineage else {
           throw reader.damage(at: offset, "the block is of lineage \(fields.lineage), the file of \(header.lineage)")

@@ -28,6 +28,7 @@ extension PartitionStore {
         try cutEverything()
       }
       if isFirst { try removeLeftovers() }
+      try leaveOldFormat()
       try disk.syncDirectory(directory)
     } catch {
       let error = (error as? DiskError).map { .disk($0) } ?? error as? CheckpointError ?? .misuse("\(error)")
@@ -223,6 +224,16 @@ extension PartitionStore {
     }
     try file.sync()
     active = file
+  }
+
+  /// A file holds blocks of one format: a log of an older one is ended here and continued by a new one.
+  private func leaveOldFormat() throws {
+    guard let last = generation.segments.last, last.version != Format.version, let lineage = generation.lineage
+    else { return }
+    // An empty log gives way to one of the same name, by the rename that makes the new one. It is not the first: an
+    // epoch is held, so it is in a file before.
+    if last.blocks.isEmpty { generation.segments.removeLast() }
+    try startSegment(epoch: last.nextEpoch, chain: last.endChain, lineage: lineage, isFirst: false)
   }
 
   /// Removes what an interrupted rewrite left: temporary files, and generations older than two.

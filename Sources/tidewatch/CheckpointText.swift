@@ -25,7 +25,7 @@ extension PartitionReport {
       lines.append("  rules         revision \(header.rulesRevision)\(inParentheses(header.rulesFingerprint))")
       lines.append(
         "  versions      engine \(orNone(header.engineVersion)), model \(orNone(header.modelVersion)), "
-          + "time zones \(orNone(header.timeZoneVersion))")
+          + "time zones \(orNone(header.timeZoneVersion)), format \(newest.formatVersion)")
       lines.append("  shutdown      \(header.cleanShutdown ? "clean" : "none after the newest epoch")")
     }
     for block in blocks.reversed() {
@@ -34,8 +34,15 @@ extension PartitionReport {
       lines.append("  epoch \(block.header.epoch)")
       lines.append("    tag         \(block.tag)")
       lines.append("    next        \(offsets.isEmpty ? "no topics" : offsets)")
+      if !block.header.skips.isEmpty {
+        let skips = block.header.skips.map { "\($0.topic) \($0.offset)" }.joined(separator: ", ")
+        lines.append("    to skip     \(skips)")
+      }
       lines.append(
         "    entries     \(grouped(block.entryCount)), \(grouped(block.tombstoneCount)) of them removals\(outbox)")
+    }
+    for (index, each) in interventions.enumerated() {
+      lines.append("  \(index == 0 ? "by hand     " : "            ")  epoch \(each.epoch): \(each.intervention.text)")
     }
     lines.append("  files         \(files.count), \(sizeText(bytes))")
     for file in files {
@@ -53,6 +60,29 @@ extension PartitionReport {
   }
 }
 
+extension Intervention {
+  /// `2026-03-01T12:34:56.123Z skipped_gap orders, offset 3 to 9`
+  fileprivate var text: String {
+    func offset(_ number: Int64) -> String { number < 0 ? "none" : String(number) }
+    let place = topic.isEmpty ? "" : " \(topic)"
+    let range = from < 0 && to < 0 ? "" : ", offset \(offset(from)) to \(offset(to))"
+    return "\(instantText(wallMicroseconds)) \(kind.name)\(place)\(range)"
+  }
+}
+
+extension Intervention.Kind {
+  /// As reports and JSON have it.
+  var name: String {
+    switch self {
+    case .adoptedDisk: "adopted_disk"
+    case .acceptedOffsets: "accepted_offsets"
+    case .skippedGap: "skipped_gap"
+    case .skippedRecord: "skipped_record"
+    case .repaired: "repaired"
+    }
+  }
+}
+
 extension PartitionReport.File {
   fileprivate var text: String {
     var words = [name.padded(to: 24), kind.rawValue.padded(to: 10), sizeText(bytes).padded(to: 10)]
@@ -62,6 +92,7 @@ extension PartitionReport.File {
           ? "epoch \(epochs.lowerBound)" : "epochs \(epochs.lowerBound) to \(epochs.upperBound)")
     }
     if kind == .log || kind == .base { words.append("\(grouped(entryCount)) entries") }
+    if let formatVersion { words.append("format \(formatVersion)") }
     if kind == .log || kind == .base, !isCurrent { words.append("(older generation)") }
     return words.joined(separator: " ")
   }

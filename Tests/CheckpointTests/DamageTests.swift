@@ -234,20 +234,6 @@ private let lastBase = directory + "/base-000000000003.tw"
     }
   }
 
-  @Test func aNewerFormatIsNotDamage() throws {
-    let disk = ModelDisk(seed: 1)
-    try openNewest(disk).commit(Epoch(), header(0))
-    let log = directory + "/log-000000000000.tw"
-    var bytes = try #require(disk.contents(of: log))
-    bytes[16] = 2
-    let sum = testChecksum(Array(bytes[8..<64]))
-    for index in 0..<8 { bytes[index] = UInt8(truncatingIfNeeded: sum >> UInt64(8 * index)) }
-    disk.setContents(bytes, of: log)
-    #expect(throws: CheckpointError.unsupportedFormat(path: log, version: 2)) {
-      try PartitionStore(opening: directory, on: disk)
-    }
-  }
-
   @Test func theErrorNamesTheWayBack() throws {
     let sample = try Sample()
     sample.disk.flipBit(64 * 8 + 300, of: lastBase)
