@@ -104,7 +104,9 @@ let package = Package(
     // Runs the built binary as a user would.
     .testTarget(
       name: "DaemonTests",
-      dependencies: ["Daemon", "Configuration", "Engine", "Events", "Checkpoint", "CheckpointTesting", "Kafka"],
+      dependencies: [
+        "Daemon", "Configuration", "Engine", "Events", "Checkpoint", "CheckpointTesting", "Kafka", "Simulation",
+      ],
       swiftSettings: settings),
     .testTarget(
       name: "EndToEndTests",

@@ -40,13 +40,14 @@ extension PartitionStore {
     newestHeader = if let newest = newestEpoch { try block(of: newest).header } else { nil }
   }
 
-  /// Builds the block of one epoch and writes it, without making it durable: `sync` comes next.
+  /// Builds the block of one epoch in memory: `write` and `sync` come next, and may be called by another thread.
   ///
   /// `entries` is given a writer for the changed keys. The first block of an empty store starts its lineage; every
-  /// later header must be of that lineage and partition, and of the next epoch.
+  /// later header must be of that lineage and partition, and of the next epoch. A block that is not to be written after
+  /// all is forgotten by `truncate(after:)`.
   /// - Returns: the tag of the new epoch, for the commit metadata.
-  /// - Throws: `.tooLarge` or `.misuse` with nothing written; `.disk`, after which the store is poisoned.
-  public func append(
+  /// - Throws: `.tooLarge` or `.misuse`, with nothing prepared.
+  public func prepare(
     _ header: EpochHeader, outbox: UnsafeRawBufferPointer? = nil, entries: (inout EntryWriter) -> Void
   ) throws(CheckpointError) -> EpochTag {
     try checkOrder(header)
@@ -54,11 +55,27 @@ extension PartitionStore {
     try writer.begin(header, kind: .epochBlock, previousChain: previousChain)
     entries(&writer)
     let chain = try writer.finish(outbox: outbox)
-    defer { writer.shrink(toAtMost: 64 << 20) }
+    phase = .prepared(header, chain: chain)
+    return EpochTag(lineage: header.lineage, epoch: header.epoch, chain: chain)
+  }
 
+  public func prepare(
+    _ header: EpochHeader, outbox: [UInt8], entries: (inout EntryWriter) -> Void
+  ) throws(CheckpointError) -> EpochTag {
+    try outbox.withUnsafeBufferPointer { bytes throws(CheckpointError) in
+      try prepare(header, outbox: UnsafeRawBufferPointer(bytes), entries: entries)
+    }
+  }
+
+  /// Writes the prepared block, without making it durable: `sync` comes next.
+  /// - Throws: `.disk`, after which the store is poisoned; `.misuse` when nothing is prepared.
+  public func write() throws(CheckpointError) {
+    if case .poisoned(let cause) = phase { throw .poisoned(directory: directory, cause: cause) }
+    guard case .prepared(let header, let chain) = phase else { throw .misuse("write while the store is \(phaseName)") }
+    defer { writer.shrink(toAtMost: 64 << 20) }
     if newestEpoch == nil { try beginLineage(header) }
     let segment = generation.segments[generation.segments.count - 1]
-    guard let active else { throw .misuse("append before truncate(after:)") }
+    guard let active else { throw .misuse("write before truncate(after:)") }
     let location = BlockLocation(offset: segment.validEnd, length: writer.buffer.count, chain: chain)
     assert(header.epoch == segment.nextEpoch)
     do { try active.write(writer.buffer.bytes, at: location.offset) } catch {
@@ -66,7 +83,19 @@ extension PartitionStore {
       throw .disk(error)
     }
     phase = .unsynced(location, header)
-    return EpochTag(lineage: header.lineage, epoch: header.epoch, chain: chain)
+  }
+
+  /// `prepare` and `write` in one.
+  public func append(
+    _ header: EpochHeader, outbox: UnsafeRawBufferPointer? = nil, entries: (inout EntryWriter) -> Void
+  ) throws(CheckpointError) -> EpochTag {
+    let tag = try prepare(header, outbox: outbox, entries: entries)
+    do { try write() } catch {
+      // Where the first log could not be begun, nothing was written and the caller may try again.
+      if case .prepared = phase { phase = .ready }
+      throw error
+    }
+    return tag
   }
 
   public func append(
@@ -85,6 +114,7 @@ extension PartitionStore {
     case .ready: return
     case .recovered: throw .misuse("sync before truncate(after:)")
     case .poisoned(let cause): throw .poisoned(directory: directory, cause: cause)
+    case .prepared: throw .misuse("sync of a block that was prepared and not written")
     case .unsynced(let location, let header):
       guard let active else { throw .misuse("sync before truncate(after:)") }
       do { try active.sync() } catch {
@@ -110,6 +140,7 @@ extension PartitionStore {
     switch phase {
     case .recovered: "opened but not truncated"
     case .ready: "ready"
+    case .prepared: "waiting for a write"
     case .unsynced: "waiting for a sync"
     case .poisoned: "poisoned"
     }
@@ -124,7 +155,7 @@ extension PartitionStore {
     switch phase {
     case .ready: break
     case .poisoned(let cause): throw .poisoned(directory: directory, cause: cause)
-    case .recovered, .unsynced: throw .misuse("append while the store is \(phaseName)")
+    case .recovered, .prepared, .unsynced: throw .misuse("append while the store is \(phaseName)")
     }
     if header.epoch >= CheckpointLimits.epochMax {
       throw .misuse("append of epoch \(header.epoch), too large a number")

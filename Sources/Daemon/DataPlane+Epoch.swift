@@ -1,4 +1,5 @@
-// Performing an epoch: the steps the machine asks for, on the stores, the producer and the consumer.
+// Epochs as the data plane sees them: sealing, waiting for outcomes, and what each outcome does to the tasks. The commit
+// itself is the committer's.
 
 import Checkpoint
 import Configuration
@@ -7,7 +8,7 @@ import Events
 import Kafka
 
 extension DataPlane {
-  /// Which tasks an epoch is of, and what happens when it cannot be finished.
+  /// Which tasks an epoch is of, and how it is waited for.
   enum EpochKind {
     /// Of every task with something to save.
     case running
@@ -19,176 +20,141 @@ extension DataPlane {
     case starting
   }
 
-  /// Closes the open epoch: from appending to confirmed, or aborted, dropped or ended.
-  func closeEpoch(_ kind: EpochKind) {
-    let members = orderedTasks.filter { kind == .finalOfProcess ? $0.halted == nil || $0.isDirty : $0.isDirty }
-    guard !members.isEmpty, end == nil else { return }
-    let started = wall.monotonicMicroseconds
-    var deadline: Int64?
-    if kind == .beforeRevoke || kind == .finalOfProcess { deadline = started + settings.finishBound.microseconds }
-    produceCursor = (0, 0)
-    machine = EpochMachine(delivery: settings.configuration.delivery)
-    var action = machine.close()
-    while let next = action, end == nil {
+  /// Tells the pipeline what has happened and does what it says.
+  func advance(_ event: EpochPipeline.Event) {
+    for action in pipeline.handle(event) where end == nil {
+      switch action {
+      case .seal: seal(.running)
+      case .hold:
+        snapshot.heldEpochs += 1
+        waitWhile { $0 == .holding || $0 == .draining }
+      case .confirm: confirmEpoch()
+      case .reload: reloadTasks()
+      case .drop: perform(ownership.handle(.refused))
+      case .abandon: line.bound(at: wall.monotonicMicroseconds + settings.finishBound.microseconds, abandon: true)
+      }
+    }
+  }
+
+  /// Commits everything there is, and waits for it: first the uncommitted epoch, then the open one.
+  func settle(_ kind: EpochKind) {
+    let isBounded = kind == .beforeRevoke || kind == .finalOfProcess
+    if isBounded { settleDeadline = wall.monotonicMicroseconds + settings.finishBound.microseconds }
+    defer { settleDeadline = nil }
+    if pipeline.hasUncommitted {
+      if let settleDeadline { line.bound(at: settleDeadline) }
+      advance(.drain)
+    }
+    guard end == nil, !members(kind).isEmpty else { return }
+    // Idle: the pipeline's answer is to seal.
+    guard pipeline.handle(.drain) == [.seal] else { return }
+    seal(kind)
+    if let settleDeadline { line.bound(at: settleDeadline) }
+    waitWhile { $0 == .draining }
+  }
+
+  /// Goes on with everything but records and ticks while the pipeline is in one of these states.
+  private func waitWhile(_ isWaiting: (EpochPipeline.State) -> Bool) {
+    while end == nil, isWaiting(pipeline.state) {
       beat()
       // Asked to stop while the broker is away: the bound begins now.
-      if deadline == nil, stop.isStopping {
-        deadline = wall.monotonicMicroseconds + settings.finishBound.microseconds
+      if stop.isStopping, settleDeadline == nil {
+        settleDeadline = wall.monotonicMicroseconds + settings.finishBound.microseconds
+        line.bound(at: settleDeadline ?? .max)
       }
-      if let deadline, wall.monotonicMicroseconds > deadline {
-        settings.log.warning("the open epoch could not be finished in \(settings.finishBound.text)")
-        action = resolve(machine.giveUp(), members)
-        continue
-      }
-      switch next {
-      case .perform(let step):
-        let outcome = perform(step, members, kind)
-        noteOutcome(outcome, of: step)
-        action = resolve(machine.finish(outcome), members)
-      case .abortTransaction:
-        snapshot.abortedEpochs += 1
-        let outcome = StepOutcome(producer.abortTransaction(timeoutMilliseconds: 2_000))
-        noteOutcome(outcome, of: nil)
-        action = resolve(machine.finishAbort(outcome), members)
-      default: action = resolve(next, members)
+      drainClientEvents()
+      line.waitForOutcome(milliseconds: 100)
+      takeOutcome()
+    }
+  }
+
+  private func members(_ kind: EpochKind) -> [TaskRuntime] {
+    orderedTasks.filter { kind == .finalOfProcess ? $0.halted == nil || $0.isDirty : $0.isDirty }
+  }
+
+  /// Takes the open epoch of every member and hands it to the committer.
+  private func seal(_ kind: EpochKind) {
+    let withOutbox = settings.configuration.delivery == .atLeastOnce
+    var sealed: [SealedTask] = []
+    for task in members(kind) {
+      do {
+        sealed.append(
+          try task.seal(
+            topics: topics, versions: settings.factory.versions, withOutbox: withOutbox,
+            cleanShutdown: kind == .finalOfProcess))
+      } catch {
+        end = DataPlaneEnd(.halted, "partition \(task.partition): \(error)")
+        advance(.ended)
+        return
       }
     }
     let now = wall.monotonicMicroseconds
-    snapshot.epochMicroseconds = now - started
+    line.send(SealedEpoch(members: sealed, membership: membership, sealedAt: now))
+    openEpoch(at: now)
+  }
+
+  private func openEpoch(at now: Int64) {
     epochStarted = now
     epochEvents = 0
     epochBytes = 0
+    outputBytes = 0
   }
 
-  /// Performs the actions that end an epoch; returns the others.
-  private func resolve(_ action: EpochMachine.Action?, _ members: [TaskRuntime]) -> EpochMachine.Action? {
-    switch action {
-    case .perform, .abortTransaction: return action
-    case .finished:
-      snapshot.epochs += 1
-      snapshot.waiting = ""
-    case .reload: reloadTasks()
-    case .drop:
-      dropTasks()
-      _ = ownership.commitRefused()
-    case .exit(let reason): end = DataPlaneEnd(.restart, reason)
-    case .halt(let reason): end = DataPlaneEnd(.halted, reason)
-    case nil: break
-    }
-    return nil
-  }
-
-  private func noteOutcome(_ outcome: StepOutcome, of step: EpochMachine.Step?) {
-    switch outcome {
-    case .done: break
-    case .retry(let text), .resend(let text):
-      if snapshot.waiting != text { settings.log.warning(text) }
-      snapshot.waiting = text
-      snapshot.retries += 1
-      publish(force: true)
-      // Most time-outs have waited long enough; an error that came at once has not.
-      wall.sleep(milliseconds: 20)
-    case .abort(let text), .lost(let text): settings.log.warning("the epoch is aborted: \(text)")
-    case .fatal(let text), .halt(let text): settings.log.error(text)
+  /// Looks whether the committer has answered.
+  func takeOutcome() {
+    takeReport()
+    guard let outcome = line.takeOutcome() else { return }
+    takeReport()
+    snapshot.epochMicroseconds = wall.monotonicMicroseconds - outcome.epoch.sealedAt
+    answered = outcome.epoch
+    switch outcome.result {
+    case .committed: advance(.committed)
+    case .aborted:
+      snapshot.abortedEpochs += 1
+      advance(.aborted)
+    case .refused:
+      snapshot.abortedEpochs += 1
+      advance(.refused)
+    case .exit(let reason):
+      _ = ownership.handle(.fenced)
+      end = DataPlaneEnd(.restart, reason)
+      advance(.ended)
+    case .halt(let reason):
+      end = DataPlaneEnd(.halted, reason)
+      advance(.ended)
     }
   }
 
-  private func perform(_ step: EpochMachine.Step, _ members: [TaskRuntime], _ kind: EpochKind) -> StepOutcome {
-    switch step {
-    case .append: return append(members, cleanShutdown: kind == .finalOfProcess)
-    case .beginTransaction: return StepOutcome(producer.beginTransaction())
-    case .produce: return produce(members)
-    case .sendOffsets:
-      guard let membership else { return .lost("no assignment") }
-      return StepOutcome(
-        producer.sendOffsets(commits(of: members), membership: membership, timeoutMilliseconds: 2_000))
-    case .commitTransaction: return StepOutcome(producer.commitTransaction(timeoutMilliseconds: 2_000))
-    case .flush: return flush()
-    case .commitOffsets:
-      do throws(KafkaError) {
-        try consumer.commitSync(commits(of: members), timeoutMilliseconds: 2_000)
-        return .done
-      } catch { return StepOutcome(error) }
-    case .confirm: return confirm(members)
-    }
+  /// What the committer counted and heard.
+  private func takeReport() {
+    let report = line.takeReport()
+    snapshot.checkpointBlocks += report.blocks
+    snapshot.checkpointBytes += report.bytes
+    snapshot.outputs += report.outputs
+    snapshot.retries += report.retries
+    if pipeline.hasUncommitted || !report.waiting.isEmpty { snapshot.waiting = report.waiting }
+    for event in report.events { note(event) }
   }
 
-  private func append(_ members: [TaskRuntime], cleanShutdown: Bool) -> StepOutcome {
-    let withOutbox = settings.configuration.delivery == .atLeastOnce
-    for task in members where task.pending == nil {
-      do {
-        let before = task.store.logBytes
-        try task.append(
-          topics: topics, versions: settings.factory.versions, withOutbox: withOutbox, cleanShutdown: cleanShutdown)
-        try task.store.sync()
-        snapshot.checkpointBlocks += 1
-        snapshot.checkpointBytes += task.store.logBytes &- before
-      } catch {
-        return .halt("partition \(task.partition): \(error)")
+  private func confirmEpoch() {
+    guard let epoch = answered else { return }
+    answered = nil
+    for sealed in epoch.members {
+      do { try tasks[sealed.partition]?.confirm(sealed) } catch {
+        end = DataPlaneEnd(.halted, "partition \(sealed.partition): \(error)")
+        return
       }
     }
-    return .done
-  }
-
-  private func produce(_ members: [TaskRuntime]) -> StepOutcome {
-    while produceCursor.task < members.count {
-      let buffer = members[produceCursor.task].outputs
-      while produceCursor.entry < buffer.entries.count {
-        let outcome = writer.withRecord(buffer, buffer.entries[produceCursor.entry]) { record in
-          do throws(KafkaError) {
-            try producer.produce(record)
-            snapshot.outputs += 1
-            return .done
-          } catch { return StepOutcome(error) }
-        }
-        guard outcome == .done else { return outcome }
-        produceCursor.entry += 1
-      }
-      produceCursor = (produceCursor.task + 1, 0)
-    }
-    return .done
-  }
-
-  private func flush() -> StepOutcome {
-    do throws(KafkaError) { try producer.flush(timeoutMilliseconds: 2_000) } catch {
-      if let fatal = producer.fatalError { return .fatal("\(fatal)") }
-      return StepOutcome(error)
-    }
-    if let fatal = producer.fatalError { return .fatal("\(fatal)") }
-    let report = producer.takeDeliveryReport()
-    guard report.failed > 0 else { return .done }
-    let text =
-      report.firstFailure.map { "\($0.partition): \($0.error)" } ?? "\(report.failed) records were not delivered"
-    if let error = report.firstFailure?.error, !error.isRetriable, error.code != .messageTimedOut,
-      error.code != .purgedFromQueue, error.code != .purgedInFlight
-    {
-      return .halt("an output cannot be delivered: \(text)")
-    }
-    produceCursor = (0, 0)
-    return .resend(text)
-  }
-
-  private func confirm(_ members: [TaskRuntime]) -> StepOutcome {
-    for task in members {
-      do { try task.confirm() } catch { return .halt("partition \(task.partition): \(error)") }
-    }
-    // Of a transaction: everything was delivered, or it would not have been committed.
-    _ = producer.takeDeliveryReport()
-    return .done
-  }
-
-  /// Every topic's offset of every member, each with the tag of its task's epoch.
-  private func commits(of members: [TaskRuntime]) -> [PartitionOffset] {
-    members.flatMap { task in
-      let tag = task.pending?.description ?? ""
-      return zip(topics, task.next).map { PartitionOffset($0, task.partition, offset: $1, metadata: tag) }
-    }
+    snapshot.epochs += 1
+    snapshot.waiting = ""
+    // Between two epochs the stores are ours.
+    takeRewrites()
   }
 
   /// After an abort: every task goes back to its last confirmed epoch and is read again from there.
   private func reloadTasks() {
     guard case .running = ownership.state else {
-      // Nothing was read yet (or the partitions are about to be given back): start over.
+      // Nothing was read yet, or the partitions are about to be given back: start over.
       return dropTasks()
     }
     for task in orderedTasks {
@@ -199,16 +165,12 @@ extension DataPlane {
         try task.store.truncate(after: confirmed)
         let logic = try makeLogic(partition: task.partition, lineage: task.lineage)
         let block = try restore(logic, from: task.store, epoch: confirmed)
-        try logic.finishRestore(clock: Instant(microseconds: block.header.clock))
-        task.logic = logic
-        task.next = topics.enumerated().map { index, topic in
-          block.header.offsets.first { $0.topic == topic }?.next ?? task.savedNext[index]
+        try logic.finishRestore(epoch: confirmed, clock: Instant(microseconds: block.header.clock))
+        // A topic that is new in the configuration has no saved offset before its first epoch.
+        let next = topics.enumerated().map { index, topic in
+          block.header.offsets.first { $0.topic == topic }?.next ?? task.firstNext[index]
         }
-        task.savedNext = task.next
-        task.atEnd = topics.map { _ in false }
-        task.epoch = confirmed
-        task.pending = nil
-        task.resend = nil
+        task.takeBack(logic, next: next)
       } catch {
         end = DataPlaneEnd(.halted, "partition \(task.partition): \(error)")
         return
@@ -217,39 +179,6 @@ extension DataPlane {
     settings.log.info("reloaded \(tasks.count) tasks after an abort")
     startReading()
   }
-}
-
-extension StepOutcome {
-  init(_ outcome: TransactionOutcome) {
-    switch outcome {
-    case .done: self = .done
-    case .retry(let error): self = .retry("\(error)")
-    case .abort(let error):
-      self = error.code.endsAssignment ? .lost("\(error)") : .abort("\(error)")
-    case .fatal(let error):
-      self = error.code.endsAssignment ? .lost("\(error)") : .fatal("\(error)")
-    }
-  }
-
-  /// In librdkafka's order: abort, retry, and what is neither is for a restart or an operator.
-  init(_ error: KafkaError) {
-    if error.isFatal || error.isFenced {
-      self = .fatal("\(error)")
-    } else if error.code.endsAssignment {
-      self = .lost("\(error)")
-    } else if error.requiresAbort {
-      self = .abort("\(error)")
-    } else if error.isRetriable {
-      self = .retry("\(error)")
-    } else {
-      self = .halt("\(error)")
-    }
-  }
-}
-
-extension KafkaErrorCode {
-  /// The generation the offsets belong to is gone.
-  var endsAssignment: Bool { self == .illegalGeneration || self == .unknownMember }
 }
 
 extension TaskCounters {

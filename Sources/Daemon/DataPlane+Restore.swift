@@ -26,15 +26,18 @@ extension DataPlane {
     }
   }
 
-  private func perform(_ actions: [Ownership.Action]) {
+  func perform(_ actions: [Ownership.Action]) {
     for action in actions {
       guard end == nil else { return }
       switch action {
       case .restore(let partitions): restoreAssignment(partitions)
       case .read: startReading()
       case .finishEpoch:
-        closeEpoch(.beforeRevoke)
-        perform(ownership.released())
+        settle(.beforeRevoke)
+        guard end == nil else { return }
+        perform(ownership.handle(.finished))
+      case .abandon: advance(.abandon)
+      case .release: releaseTasks()
       case .drop: dropTasks()
       case .unassign:
         do { try consumer.unassign() } catch { end = DataPlaneEnd(.restart, "\(error)") }
@@ -84,7 +87,7 @@ extension DataPlane {
           halt(partition, refusal.reason)
         } catch { halt(partition, "\(error)") }
       }
-      closeEpoch(.starting)
+      settle(.starting)
       if end != nil { return }
       // An abort dropped the tasks: read the tags again, unless the group has changed its mind meanwhile.
       if tasks.isEmpty && halted.count < partitions.count {
@@ -95,7 +98,8 @@ extension DataPlane {
       }
       break
     }
-    if end == nil { perform(ownership.restored()) }
+    warm = [:]
+    if end == nil { perform(ownership.handle(.restored)) }
   }
 
   /// Retried as long as it takes: the open transaction of a dead member blocks the answer until it times out. Returns nil
@@ -145,19 +149,19 @@ extension DataPlane {
     case .begin: try begin(partition, store)
     case .resume(let epoch, let fresh):
       let task = try resume(partition, store, epoch: epoch, fresh: fresh)
-      try store.confirm(epoch)
-      task.confirmed = epoch
+      try task.confirmRestored()
     case .commitFromDisk(let epoch, let resendOutbox, let fresh):
       let task = try resume(partition, store, epoch: epoch, fresh: fresh)
-      task.pending = store.tag(of: epoch)
+      guard let tag = store.tag(of: epoch) else { throw HaltPartition("epoch \(epoch) has no tag") }
+      var outputs = OutputBuffer()
       if resendOutbox, let bytes = try store.outbox(of: epoch) {
         guard let buffer = Outbox.decode(bytes) else {
           throw HaltPartition("the outbox of epoch \(epoch) in \(directory) cannot be read")
         }
-        task.resend = buffer
+        outputs = buffer
         settings.log.info("partition \(partition): resending \(buffer.entries.count) outputs of epoch \(epoch)")
       }
-      if task.resend == nil { task.resend = OutputBuffer() }
+      task.announce(tag, outputs: outputs)
     case .halt(let refusal): throw HaltPartition("\(refusal)", isByTable: true)
     }
   }
@@ -178,15 +182,13 @@ extension DataPlane {
 
   private func begin(_ partition: Int32, _ store: PartitionStore) throws {
     try store.truncate(after: nil)
-    let lineage = Lineage.random()
+    let lineage = settings.makeLineage()
     let offsets = try earliest(topics, partition)
     let logic = try makeLogic(partition: partition, lineage: lineage)
-    let task = TaskRuntime(
-      partition: partition, partitionCount: partitionCount, lineage: lineage, store: store, logic: logic, next: offsets,
-      epoch: nil)
-    // Written and committed even though nothing was read.
-    task.savedNext = offsets.map { _ in -1 }
-    add(task)
+    add(
+      TaskRuntime(
+        partition: partition, partitionCount: partitionCount, lineage: lineage, store: store, logic: logic,
+        beginningAt: offsets))
     settings.log.info("partition \(partition): new state, lineage \(lineage)")
   }
 
@@ -194,9 +196,20 @@ extension DataPlane {
   {
     let header = try store.block(of: epoch).header
     try check(header, partition)
-    let logic = try makeLogic(partition: partition, lineage: header.lineage)
-    let block = try restore(logic, from: store, epoch: epoch)
-    try logic.finishRestore(clock: Instant(microseconds: block.header.clock))
+    let clock = Instant(microseconds: header.clock)
+    let logic: any TaskLogic
+    let isWarm: Bool
+    // The tag stands for the whole history: the same tag is the same state.
+    if let kept = warm.removeValue(forKey: partition), kept.tag == store.tag(of: epoch) {
+      isWarm = true
+      logic = kept.logic
+      logic.resume(epoch: epoch, clock: clock)
+    } else {
+      isWarm = false
+      logic = try makeLogic(partition: partition, lineage: header.lineage)
+      _ = try restore(logic, from: store, epoch: epoch)
+      try logic.finishRestore(epoch: epoch, clock: clock)
+    }
     try store.truncate(after: epoch)
     let early = try earliest(fresh, partition)
     let next = try topics.map { topic in
@@ -208,12 +221,11 @@ extension DataPlane {
     }
     let task = TaskRuntime(
       partition: partition, partitionCount: partitionCount, lineage: header.lineage, store: store, logic: logic,
-      next: next,
-      epoch: epoch)
+      next: next, restoredFrom: epoch)
     add(task)
     settings.log.info(
-      "partition \(partition): restored epoch \(epoch), \(logic.counters.customers) customers, lineage \(header.lineage)"
-    )
+      "partition \(partition): \(isWarm ? "kept" : "restored") epoch \(epoch), \(logic.counters.customers) customers, "
+        + "lineage \(header.lineage)")
     return task
   }
 
@@ -297,14 +309,35 @@ extension DataPlane {
 
   // MARK: Giving back
 
+  /// Closes the tasks. The state of those that are exactly as committed stays in memory until the next assignment is
+  /// restored: with the range assignor most partitions come straight back.
+  private func releaseTasks() {
+    for task in orderedTasks where task.isSettled {
+      guard let epoch = task.confirmed, let tag = task.store.tag(of: epoch) else { continue }
+      warm[task.partition] = WarmTask(tag: tag, logic: task.logic)
+    }
+    closeTasks()
+  }
+
   /// Throws the tasks away; what is committed is on disk and at the broker.
   func dropTasks() {
+    warm = [:]
+    closeTasks()
+  }
+
+  private func closeTasks() {
     isBatchStale = true
     if let (partition, result) = rewrites.cancel(partition: nil) { finishRewrite(partition, result) }
     for task in orderedTasks { pastCounters.add(task.logic.counters.withoutCustomers) }
     tasks = [:]
     for index in tasksByPartition.indices { tasksByPartition[index] = nil }
   }
+}
+
+/// The state of a partition that was given back, as of one committed epoch.
+struct WarmTask {
+  var tag: EpochTag
+  var logic: any TaskLogic
 }
 
 /// Why one partition cannot be started.

@@ -8,7 +8,8 @@ extension DataPlane {
   func beat() {
     let now = wall.monotonicMicroseconds
     snapshot.beat = now
-    notifier?.beat(now: now)
+    // A committer that hangs is a data plane that hangs.
+    if now - (line.busySince ?? now) < settings.stallBound.microseconds { notifier?.beat(now: now) }
     publish(force: false)
   }
 
@@ -31,8 +32,8 @@ extension DataPlane {
       var shown = PartitionSnapshot(partition: task.partition, phase: task.halted == nil ? .running : .halted)
       shown.clock = task.logic.clock
       shown.epoch = task.confirmed
-      shown.logBytes = task.store.logBytes
-      shown.baseBytes = task.store.baseBytes
+      shown.logBytes = task.logBytes
+      shown.baseBytes = task.baseBytes
       shown.lag = topics.indices.map { topic in
         guard let ends, topic < ends.count, Int(task.partition) < ends[topic].count else { return nil }
         return max(0, ends[topic][Int(task.partition)] - task.next[topic])
@@ -59,26 +60,29 @@ extension DataPlane {
     return list.sorted { $0.partition < $1.partition }
   }
 
-  /// The clients' log lines and errors, into our log and readiness.
+  /// The consumer's log lines and errors; the producer's come with the committer's report.
   func drainClientEvents() {
-    for event in consumer.drainEvents() + producer.drainEvents() {
-      switch event {
-      case .log(let level, let facility, let text):
-        if level <= 3 {
-          settings.log.warning("kafka \(facility): \(text)")
-        } else {
-          settings.log.debug("kafka \(facility): \(text)")
-        }
-      case .brokerError(let error):
-        snapshot.brokerErrors += 1
-        settings.log.debug("\(error)")
-      case .allBrokersDown(let error):
-        snapshot.brokerErrors += 1
-        if snapshot.isKafkaReachable { settings.log.warning("\(error)") }
-        snapshot.isKafkaReachable = false
-      case .fatal(let error): end = DataPlaneEnd(.restart, "\(error)")
-      case .statistics: break
+    for event in consumer.drainEvents() { note(event) }
+  }
+
+  /// A client's log line or error, into our log and readiness.
+  func note(_ event: ClientEvent) {
+    switch event {
+    case .log(let level, let facility, let text):
+      if level <= 3 {
+        settings.log.warning("kafka \(facility): \(text)")
+      } else {
+        settings.log.debug("kafka \(facility): \(text)")
       }
+    case .brokerError(let error):
+      snapshot.brokerErrors += 1
+      settings.log.debug("\(error)")
+    case .allBrokersDown(let error):
+      snapshot.brokerErrors += 1
+      if snapshot.isKafkaReachable { settings.log.warning("\(error)") }
+      snapshot.isKafkaReachable = false
+    case .fatal(let error): end = DataPlaneEnd(.restart, "\(error)")
+    case .statistics: break
     }
   }
 

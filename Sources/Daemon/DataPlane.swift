@@ -1,8 +1,8 @@
-// The one data-plane thread: polls, applies, ticks and closes epochs for all owned partitions.
+// The one data-plane thread: polls, applies, ticks and seals epochs for all owned partitions.
 //
-// It is the shell around three pure parts: `Ownership` (rebalances), `decideStart` (the start-up table) and
-// `EpochMachine` (one epoch, one transaction). Each returns what to do; the code here does it. Several such threads could
-// share a process one day: everything a thread owns hangs on one `DataPlane`.
+// It is the shell around pure parts: `Ownership` (rebalances), `decideStart` (the start-up table) and `EpochPipeline` (one
+// epoch uncommitted, one open). Each returns what to do; the code here does it. Commits are done by a second thread, the
+// `Committer`. Several such pairs could share a process one day: everything they own hangs on one `DataPlane`.
 
 import Checkpoint
 import Configuration
@@ -15,6 +15,9 @@ public struct DataPlaneSettings: Sendable {
   public var configuration: Configuration
   public var factory: any TaskFactory
   public var disk: any Disk = PosixDisk()
+  public var threads: any Threads = SystemThreads()
+  /// Where the identities of new states come from.
+  public var makeLineage: @Sendable () -> Lineage = { .random() }
   public var log: Log
   /// Stop when everything assigned has been read.
   public var stopAtEnd = false
@@ -22,6 +25,8 @@ public struct DataPlaneSettings: Sendable {
   public var until: Instant?
   /// How long a revoke or a shutdown waits for the open epoch.
   public var finishBound = TimeSpan.seconds(20)
+  /// How long one step of a commit may hang (a disk that does not answer) before the watchdog is left unfed.
+  public var stallBound = TimeSpan.seconds(60)
 
   public init(configuration: Configuration, factory: any TaskFactory, log: Log) {
     self.configuration = configuration
@@ -59,17 +64,22 @@ public struct DataPlaneEnd: Sendable, Hashable {
 package final class DataPlane {
   let settings: DataPlaneSettings
   let consumer: any ConsumerPort
-  let producer: any ProducerPort
   let wall: any Wall
   let stop: StopRequest
   let looks: Mailbox<SourceLook>
   let published: Shared<DaemonSnapshot>
   let notifier: SystemdNotifier?
-  let writer: OutputWriter
   let topics: [String]
+  let line: CommitLine
 
   var ownership = Ownership()
-  var machine: EpochMachine
+  var pipeline = EpochPipeline()
+  /// Used by the committer only, once it runs.
+  private let committer: Committer
+  /// The epoch whose outcome is being dealt with.
+  var answered: SealedEpoch?
+  /// Until when what is being settled may take, monotonic microseconds.
+  var settleDeadline: Int64?
   /// By partition; at most a few thousand.
   var tasks: [Int32: TaskRuntime] = [:]
   /// The same by number, for the path of each record.
@@ -79,15 +89,15 @@ package final class DataPlane {
   var refused: Set<Int32> = []
   var membership: (any GroupMembership)?
   var partitionCount: Int32 = 0
-  let rewrites = RewriteWorker()
+  let rewrites: RewriteWorker
+  /// Tasks that were given back, in case their partitions come again with the next assignment.
+  var warm: [Int32: WarmTask] = [:]
   /// Rebalances that came while something else was waited for.
   var pendingRebalances: [RebalanceEvent] = []
 
   var epochStarted: Int64 = 0
   var epochEvents = 0
   var epochBytes = 0
-  /// Where producing goes on when the queue was full.
-  var produceCursor = (task: 0, entry: 0)
   var moreDue = false
   /// Of the open epoch: a long wave of timers is committed in several epochs.
   var outputBytes = 0
@@ -108,15 +118,16 @@ package final class DataPlane {
   ) {
     self.settings = settings
     self.consumer = consumer
-    self.producer = producer
     self.wall = wall
     self.stop = stop
     self.looks = looks
     self.published = published
     self.notifier = notifier
     topics = settings.configuration.inputs.map(\.topic)
-    writer = OutputWriter(settings.configuration)
-    machine = EpochMachine(delivery: settings.configuration.delivery)
+    line = CommitLine(settings.threads)
+    rewrites = RewriteWorker(settings.threads)
+    committer = Committer(
+      settings.configuration, producer: producer, offsets: consumer, wall: wall, line: line, log: settings.log)
     pastCounters = TaskCounters(topics: topics.count)
     snapshot.topics = topics
     snapshot.counters = pastCounters
@@ -126,7 +137,12 @@ package final class DataPlane {
   package func run(partitionCount: Int32) -> DataPlaneEnd {
     self.partitionCount = partitionCount
     tasksByPartition = [TaskRuntime?](repeating: nil, count: Int(partitionCount))
-    if settings.configuration.delivery == .exactlyOnce { initTransactions() }
+    let thread: any RunningThread
+    do {
+      let committer = Transferred(committer)
+      thread = try settings.threads.start("tw-commit") { committer.value.run() }
+    } catch { return DataPlaneEnd(.failure, "\(error)") }
+    waitForCommitter()
     if end == nil { subscribe() }
     snapshot.phase = .joining
     snapshot.waiting = ""
@@ -134,6 +150,10 @@ package final class DataPlane {
       goRound()
     }
     let result = end ?? DataPlaneEnd(.failure, "the data plane ended without a reason")
+    // Whatever is under way is given up, but for a commit that was sent: its outcome is worth a wait.
+    line.bound(at: wall.monotonicMicroseconds + settings.finishBound.microseconds, abandon: true)
+    line.end()
+    thread.join()
     leave()
     snapshot.phase = .stopped
     publish(force: true)
@@ -145,29 +165,32 @@ package final class DataPlane {
     beat()
     if stop.isStopping { return shutDown() }
     takeLooks()
+    takeOutcome()
+    guard end == nil else { return }
     poll(timeoutMilliseconds: pollTimeout)
     answerRebalances()
     guard end == nil else { return }
     tick()
-    if isEpochDue { closeEpoch(.running) }
+    sealIfDue()
     guard end == nil else { return }
-    takeRewrites()
+    if !pipeline.hasUncommitted { takeRewrites() }
     if settings.stopAtEnd, isEverythingRead { finishBounded() }
     publish(force: false)
   }
 
   // MARK: Start and end
 
-  private func initTransactions() {
+  /// The committer registers the transactional id first: that fences whoever had it before.
+  private func waitForCommitter() {
     while end == nil {
       beat()
-      switch producer.initTransactions(timeoutMilliseconds: 2_000) {
-      case .done: return
-      case .retry(let error), .abort(let error): wait(for: "\(error)")
-      case .fatal(let error):
-        // A second process with our id is not cured by fencing it again and again.
-        end = DataPlaneEnd(error.isFenced ? .restart : .halted, "\(error)")
-      }
+      let (isReady, failure) = line.start
+      if let failure { end = failure }
+      if isReady || end != nil { return }
+      takeOutcome()
+      publish(force: true)
+      if stop.isStopping { end = DataPlaneEnd(.ok) }
+      line.waitForOutcome(milliseconds: 200)
     }
   }
 
@@ -222,8 +245,10 @@ package final class DataPlane {
       }
     }
     settings.log.info("everything is read: finishing")
-    closeEpoch(.finalOfProcess)
     // Aborted: what it held is read again, and then everything once more.
+    settle(.running)
+    guard end == nil, isEverythingRead else { return }
+    settle(.finalOfProcess)
     guard end != nil || isEverythingRead else { return }
     conclude()
   }
@@ -231,12 +256,12 @@ package final class DataPlane {
   /// Keeps the outputs of one epoch within bounds; false when the end has to be begun again, or never.
   private func keepEpochBounded(_ task: TaskRuntime) -> Bool {
     beat()
-    if task.logic.outputs.bytes.count > settings.configuration.epoch.maxBytes { closeEpoch(.running) }
+    if task.logic.outputs.bytes.count > settings.configuration.epoch.maxBytes { advance(.full) }
     return end == nil && isEverythingRead
   }
 
   private func finish() {
-    if !orderedTasks.isEmpty { closeEpoch(.finalOfProcess) }
+    if !orderedTasks.isEmpty { settle(.finalOfProcess) }
     conclude()
   }
 
@@ -266,21 +291,26 @@ package final class DataPlane {
     guard isAnythingDirty else { return 100 }
     let interval = settings.configuration.epoch.interval.microseconds
     let left = epochStarted + interval - wall.monotonicMicroseconds
-    return Int32(min(100, max(0, (left + 999) / 1_000)))
+    // Due already, and the one before still under way: its outcome is looked for now and then.
+    let least: Int64 = pipeline.hasUncommitted ? 5 : 0
+    return Int32(min(100, max(least, (left + 999) / 1_000)))
   }
 
   var isAnythingDirty: Bool { tasksByPartition.contains { $0?.isDirty ?? false } }
 
-  private var isEpochDue: Bool {
+  /// The open epoch may take no more.
+  private var isEpochFull: Bool {
     let epoch = settings.configuration.epoch
-    let elapsed = wall.monotonicMicroseconds - epochStarted
-    guard
-      elapsed >= epoch.interval.microseconds || epochEvents >= epoch.maxEvents
-        || epochBytes + outputBytes >= epoch.maxBytes
-    else {
-      return false
+    return epochEvents >= epoch.maxEvents || epochBytes + outputBytes >= epoch.maxBytes
+  }
+
+  private func sealIfDue() {
+    guard isAnythingDirty else { return }
+    if isEpochFull {
+      advance(.full)
+    } else if wall.monotonicMicroseconds - epochStarted >= settings.configuration.epoch.interval.microseconds {
+      advance(.due)
     }
-    return isAnythingDirty
   }
 
   private func poll(timeoutMilliseconds: Int32) {
@@ -303,7 +333,7 @@ package final class DataPlane {
   }
 
   /// A batch may be larger than an epoch: the bounds hold within it too, and the watchdog is fed.
-  private func closeFullEpoch() {
+  private func sealWithinBatch() {
     // Asked to stop: the rest of the batch is read again by the next run, not by this one.
     if stop.isStopping {
       isBatchStale = true
@@ -313,10 +343,11 @@ package final class DataPlane {
     if epochEvents < epoch.maxEvents, epochBytes < epoch.maxBytes {
       guard epochEvents % 64 == 0 else { return }
       beat()
+      takeOutcome()
+      guard end == nil, !isBatchStale else { return }
       outputBytes = tasksByPartition.reduce(0) { $0 + ($1?.logic.outputs.bytes.count ?? 0) }
-      guard isEpochDue else { return }
     }
-    closeEpoch(.running)
+    sealIfDue()
   }
 
   private func handle(_ item: InputItem, wall: Instant) {
@@ -338,7 +369,7 @@ package final class DataPlane {
       epochBytes += (item.value?.count ?? 0) + (item.key?.count ?? 0)
       task.logic.consume(item, wall: wall)
       snapshot.isKafkaReachable = true
-      closeFullEpoch()
+      sealWithinBatch()
     case .end:
       guard item.offset >= task.next[item.topic] else { return }
       task.next[item.topic] = item.offset

@@ -109,7 +109,7 @@ final class EngineLogic: TaskLogic {
   var clock: Instant { engine.clock }
   var clockStatus: TaskClock.Status { taskClock.status }
 
-  func endEpoch() { engine.flushProfiles() }
+  func endEpoch(_ epoch: UInt64) { engine.flushProfiles() }
 
   func emitProfiles(from start: Int, limit: Int) -> Int? {
     engine.emitProfiles(in: start..<start + limit)
@@ -125,18 +125,26 @@ final class EngineLogic: TaskLogic {
     try engine.restore(key: key, value: value)
   }
 
-  func finishRestore(clock: Instant) throws {
+  func finishRestore(epoch: UInt64, clock: Instant) throws {
     try engine.finishRestore()
-    taskClock = setup.makeClock(startingAt: max(engine.clock, clock))
-    engineBase = engine.counters
+    resume(epoch: epoch, clock: clock)
     // A sweep after changed rules is work to be saved like any other.
     isDirty = !engine.outputs.isEmpty
   }
 
+  func resume(epoch: UInt64, clock: Instant) {
+    // As new: nothing is known any more of how far the inputs reach.
+    taskClock = setup.makeClock(startingAt: max(engine.clock, clock))
+    own = TaskCounters(topics: decoders.count)
+    engineBase = engine.counters
+  }
+
   var outputs: OutputBuffer { engine.outputs }
-  func removeOutputs() {
-    engine.outputs.removeAll()
+  func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer {
+    var taken = buffer
+    swap(&taken, &engine.outputs)
     isDirty = false
+    return taken
   }
 
   var counters: TaskCounters {

@@ -64,6 +64,10 @@ enum Metrics {
       ("tidewatch_alerts_overdue_total", "Alerts emitted after their respond_by.", Double(s.counters.overdueAlerts)),
       ("tidewatch_timers_total", "Customer timers fired.", Double(s.counters.timers)),
       ("tidewatch_epochs_total", "Epochs committed.", Double(s.epochs)),
+      (
+        "tidewatch_epochs_held_total", "Times that nothing was applied because commits did not keep up.",
+        Double(s.heldEpochs)
+      ),
       ("tidewatch_epochs_aborted_total", "Epochs aborted and read again.", Double(s.abortedEpochs)),
       ("tidewatch_checkpoint_blocks_total", "Blocks appended to checkpoints.", Double(s.checkpointBlocks)),
       ("tidewatch_checkpoint_bytes_total", "Bytes appended to checkpoints.", Double(s.checkpointBytes)),

@@ -45,8 +45,14 @@ public struct InputItem {
 public protocol GroupMembership: Sendable {}
 extension GroupMetadata: GroupMembership {}
 
-/// One member of a consumer group; confined to the data-plane thread.
-public protocol ConsumerPort: AnyObject {
+/// Commits offsets outside of a transaction. Called by the committer's thread while the data plane's polls the same consumer:
+/// librdkafka takes that call from any thread.
+public protocol OffsetCommitPort: AnyObject {
+  func commitSync(_ offsets: [PartitionOffset], timeoutMilliseconds: Int32) throws(KafkaError)
+}
+
+/// One member of a consumer group; but for `commitSync`, confined to the data-plane thread.
+public protocol ConsumerPort: OffsetCommitPort {
   func subscribe(to topics: [String], timeoutMilliseconds: Int32) throws(KafkaError) -> [TopicMetadata]
   /// Calls `body` for each item, then returns the rebalances to answer, in order. The items belong to the assignment that
   /// was in force before them.
@@ -55,7 +61,6 @@ public protocol ConsumerPort: AnyObject {
   func unassign() throws(KafkaError)
   func captureMembership() throws(KafkaError) -> any GroupMembership
   func committed(for partitions: [TopicPartition], timeoutMilliseconds: Int32) throws(KafkaError) -> [CommittedOffset]
-  func commitSync(_ offsets: [PartitionOffset], timeoutMilliseconds: Int32) throws(KafkaError)
   func earliestOffsets(of partitions: [TopicPartition], timeoutMilliseconds: Int32) throws(KafkaError)
     -> [PartitionOffset]
   func watermarks(of partition: TopicPartition, timeoutMilliseconds: Int32) throws(KafkaError) -> Watermarks
@@ -72,7 +77,7 @@ public struct OutputRecord {
   public var headers: [(name: StaticString, value: UnsafeRawBufferPointer)]
 }
 
-/// The one producer of the process; confined to the data-plane thread.
+/// The one producer of the process; confined to the committer's thread.
 public protocol ProducerPort: AnyObject {
   func initTransactions(timeoutMilliseconds: Int32) -> TransactionOutcome
   func beginTransaction() -> TransactionOutcome
@@ -109,8 +114,8 @@ public protocol Signal: Sendable {
   func wait(milliseconds: Int32)
 }
 
-/// The wall clock and the waiting of the data plane.
-public protocol Wall: AnyObject {
+/// The clocks and the waiting of a process; for all its threads.
+public protocol Wall: AnyObject, Sendable {
   var now: Instant { get }
   /// Microseconds that only rise, for deadlines.
   var monotonicMicroseconds: Int64 { get }

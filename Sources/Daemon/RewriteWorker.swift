@@ -10,14 +10,17 @@ final class RewriteWorker {
     let result = Shared<Result<NewBase, CheckpointError>?>(nil)
   }
 
-  private var running: (partition: Int32, job: Job, thread: DedicatedThread)?
+  private let threads: any Threads
+  private var running: (partition: Int32, job: Job, thread: any RunningThread)?
+
+  init(_ threads: any Threads) { self.threads = threads }
 
   var isIdle: Bool { running == nil }
 
   /// Only when idle.
   func start(_ rewriter: BaseRewriter, partition: Int32) throws(ThreadError) {
     let job = Job()
-    let thread = try DedicatedThread("tw-rewrite") {
+    let thread = try threads.start("tw-rewrite") {
       let result: Result<NewBase, CheckpointError>
       do throws(CheckpointError) {
         result = .success(try rewriter.run { job.cancelled.load(ordering: .relaxed) })

@@ -46,6 +46,8 @@ public struct DaemonSnapshot: Sendable {
   public var counters = TaskCounters(topics: 0)
   public var epochs = 0
   public var abortedEpochs = 0
+  /// How often nothing was applied because one epoch was uncommitted and the next one full.
+  public var heldEpochs = 0
   public var epochMicroseconds: Int64 = 0
   public var checkpointBytes: UInt64 = 0
   public var checkpointBlocks = 0

@@ -21,8 +21,9 @@ public protocol TaskLogic: AnyObject {
   /// Something besides offsets is to be saved: changed state or outputs.
   var isDirty: Bool { get }
 
-  /// The epoch is about to be saved: say what is said once an epoch (coalesced profiles).
-  func endEpoch()
+  /// The open epoch is about to be sealed under this number: say what is said once an epoch (coalesced profiles).
+  /// `drainChanges` and `takeOutputs` follow at once.
+  func endEpoch(_ epoch: UInt64)
   /// Says the profiles of at most `limit` customers as of the clock, from place `start` on; returns where to go on, or nil
   /// when all have been said.
   func emitProfiles(from start: Int, limit: Int) -> Int?
@@ -31,11 +32,15 @@ public protocol TaskLogic: AnyObject {
   /// One stored entry, in any order; the last of a key wins.
   func restore(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) throws
   /// `clock` is the clock of the restored epoch.
-  func finishRestore(clock: Instant) throws
+  func finishRestore(epoch: UInt64, clock: Instant) throws
+  /// The partition was given back and has come again, with this state still in memory: nothing is known of how far the
+  /// inputs have been read.
+  func resume(epoch: UInt64, clock: Instant)
 
   var outputs: OutputBuffer { get }
-  func removeOutputs()
-  /// Since this logic was made.
+  /// Takes the outputs of the epoch being sealed; the next ones go into `buffer`, which is empty.
+  func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer
+  /// Since this logic was made, restored or resumed.
   var counters: TaskCounters { get }
 }
 

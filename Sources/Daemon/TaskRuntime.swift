@@ -3,8 +3,11 @@
 import Checkpoint
 import Engine
 import Events
+import Kafka
 
-/// Confined to the data-plane thread. `next` runs ahead of `savedNext` by the open epoch.
+/// Confined to the data-plane thread; but the store is the committer's while an epoch of this task is uncommitted.
+///
+/// `next` runs ahead of `sealedNext` by the open epoch, and that one ahead of the confirmed offsets by the uncommitted.
 final class TaskRuntime {
   let partition: Int32
   let partitionCount: Int32
@@ -14,25 +17,30 @@ final class TaskRuntime {
 
   /// The next offset to read, by topic. Records below it were seen before and are dropped.
   var next: [Int64]
-  /// `next` as of the last confirmed epoch.
-  var savedNext: [Int64]
+  /// Where reading began when the task was made.
+  let firstNext: [Int64]
+  /// `next` as of the newest sealed epoch.
+  private(set) var sealedNext: [Int64]
   /// Everything of the topic was read, as of the last look.
   var atEnd: [Bool]
-  /// The newest epoch that was appended; nil for a task that has none.
-  var epoch: UInt64?
+  /// The newest epoch that was sealed; nil for a task that has none.
+  private(set) var epoch: UInt64?
   /// The newest epoch known to be committed.
-  var confirmed: UInt64?
-  /// Appended and not yet confirmed: what the commit metadata will say.
-  var pending: EpochTag?
-  /// Outputs of a block found on disk that may not have been sent.
-  var resend: OutputBuffer?
+  private(set) var confirmed: UInt64?
+  /// A block found on disk that the group does not know yet, with its outputs where they may not have been sent.
+  private var unannounced: (tag: EpochTag, outputs: OutputBuffer)?
+  /// Of the store, as of the last moment it was ours.
+  private(set) var logBytes: UInt64 = 0
+  private(set) var baseBytes: UInt64 = 0
+  /// Memory of an earlier epoch's outputs.
+  private var spare = OutputBuffer()
   /// Why this partition is read no further.
   var halted: String?
 
+  /// A new state: `next` is where reading begins, and is to be committed even though nothing was read.
   init(
     partition: Int32, partitionCount: Int32, lineage: Lineage, store: PartitionStore, logic: any TaskLogic,
-    next: [Int64],
-    epoch: UInt64?
+    beginningAt next: [Int64]
   ) {
     self.partition = partition
     self.partitionCount = partitionCount
@@ -40,26 +48,62 @@ final class TaskRuntime {
     self.store = store
     self.logic = logic
     self.next = next
-    savedNext = next
+    firstNext = next
+    sealedNext = next.map { _ in -1 }
+    atEnd = next.map { _ in false }
+    noteSizes()
+  }
+
+  /// A state restored from `epoch`.
+  init(
+    partition: Int32, partitionCount: Int32, lineage: Lineage, store: PartitionStore, logic: any TaskLogic,
+    next: [Int64], restoredFrom epoch: UInt64
+  ) {
+    self.partition = partition
+    self.partitionCount = partitionCount
+    self.lineage = lineage
+    self.store = store
+    self.logic = logic
+    self.next = next
+    firstNext = next
+    sealedNext = next
     atEnd = next.map { _ in false }
     self.epoch = epoch
+    noteSizes()
   }
 
   /// Whether the open epoch has anything to save.
-  var isDirty: Bool { pending != nil || resend != nil || next != savedNext || logic.isDirty }
+  var isDirty: Bool { unannounced != nil || next != sealedNext || logic.isDirty }
 
-  /// What is to be produced with the pending epoch.
-  var outputs: OutputBuffer { resend ?? logic.outputs }
+  /// In memory is exactly what is committed.
+  var isSettled: Bool { !isDirty && epoch != nil && epoch == confirmed && halted == nil }
 
-  /// Builds and writes the block of the open epoch, without making it durable.
-  func append(topics: [String], versions: TaskVersions, withOutbox: Bool, cleanShutdown: Bool) throws(CheckpointError) {
+  /// The restored epoch is committed: the group says so.
+  func confirmRestored() throws(CheckpointError) {
+    guard let epoch else { return }
+    try store.confirm(epoch)
+    confirmed = epoch
+  }
+
+  /// The restored epoch is yet to be committed, after `outputs` were sent.
+  func announce(_ tag: EpochTag, outputs: OutputBuffer) { unannounced = (tag, outputs) }
+
+  /// Takes what the open epoch has; the next record belongs to the next epoch.
+  func seal(topics: [String], versions: TaskVersions, withOutbox: Bool, cleanShutdown: Bool) throws(CheckpointError)
+    -> SealedTask
+  {
+    if let (tag, outputs) = unannounced {
+      unannounced = nil
+      return sealed(tag, outputs: outputs, topics: topics, needsWrite: false)
+    }
     let header = EpochHeader(
       lineage: lineage, epoch: epoch.map { $0 + 1 } ?? 0, clock: logic.clock.microseconds, partition: partition,
       partitionCount: partitionCount, offsets: zip(topics, next).map { TopicOffset(topic: $0, next: $1) },
       rulesRevision: versions.rulesRevision, rulesFingerprint: versions.rulesFingerprint, modelVersion: versions.model,
       engineVersion: versions.engine, timeZoneVersion: versions.timeZone, cleanShutdown: cleanShutdown)
-    logic.endEpoch()
-    let outputs = logic.outputs
+    logic.endEpoch(header.epoch)
+    let outputs = logic.takeOutputs(leaving: spare)
+    spare = OutputBuffer()
     let fill: (inout EntryWriter) -> Void = { writer in
       self.logic.drainChanges { key, value in
         if let value { writer.put(key: key, value: value) } else { writer.remove(key: key) }
@@ -67,19 +111,42 @@ final class TaskRuntime {
     }
     let tag =
       withOutbox && !outputs.isEmpty
-      ? try store.append(header, outbox: Outbox.encode(outputs), entries: fill)
-      : try store.append(header, entries: fill)
+      ? try store.prepare(header, outbox: Outbox.encode(outputs), entries: fill)
+      : try store.prepare(header, entries: fill)
     epoch = header.epoch
-    pending = tag
+    return sealed(tag, outputs: outputs, topics: topics, needsWrite: true)
   }
 
-  /// The pending epoch is committed.
-  func confirm() throws(CheckpointError) {
-    guard let tag = pending else { return }
-    try store.confirm(tag.epoch)
-    confirmed = tag.epoch
-    pending = nil
-    if resend != nil { resend = nil } else { logic.removeOutputs() }
-    savedNext = next
+  private func sealed(_ tag: EpochTag, outputs: OutputBuffer, topics: [String], needsWrite: Bool) -> SealedTask {
+    sealedNext = next
+    let metadata = tag.description
+    return SealedTask(
+      partition: partition, store: store, needsWrite: needsWrite, tag: tag, outputs: outputs,
+      commits: zip(topics, next).map { PartitionOffset($0, partition, offset: $1, metadata: metadata) })
+  }
+
+  /// The sealed epoch is committed, and the store ours again.
+  func confirm(_ sealed: SealedTask) throws(CheckpointError) {
+    try store.confirm(sealed.tag.epoch)
+    confirmed = sealed.tag.epoch
+    // Swapped, not copied: the memory is used again.
+    swap(&spare, &sealed.outputs)
+    spare.removeAll()
+    noteSizes()
+  }
+
+  /// After an abort: `logic` is the state of the confirmed epoch, read up to `next`.
+  func takeBack(_ logic: any TaskLogic, next: [Int64]) {
+    self.logic = logic
+    self.next = next
+    sealedNext = next
+    atEnd = next.map { _ in false }
+    epoch = confirmed
+    unannounced = nil
+  }
+
+  func noteSizes() {
+    logBytes = store.logBytes
+    baseBytes = store.baseBytes
   }
 }

@@ -67,7 +67,7 @@ final class CountingLogic: TaskLogic {
   var clockStatus: TaskClock.Status { taskClock.status }
   var isDirty: Bool { !changed.isEmpty || !outputs.isEmpty }
 
-  func endEpoch() {}
+  func endEpoch(_ epoch: UInt64) {}
   func emitProfiles(from start: Int, limit: Int) -> Int? { nil }
 
   func drainChanges(_ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void) {
@@ -84,8 +84,12 @@ final class CountingLogic: TaskLogic {
       Cell(count: $0.loadUnaligned(as: Int64.self), sum: $0.loadUnaligned(fromByteOffset: 8, as: Int64.self))
     }
   }
-  func finishRestore(clock: Instant) throws { taskClock.advance(to: clock) }
-  func removeOutputs() { outputs.removeAll() }
+  func finishRestore(epoch: UInt64, clock: Instant) throws { taskClock.advance(to: clock) }
+  func resume(epoch: UInt64, clock: Instant) { counters = TaskCounters(topics: counters.events.count) }
+  func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer {
+    defer { outputs = buffer }
+    return outputs
+  }
 }
 
 struct CountingFactory: TaskFactory {

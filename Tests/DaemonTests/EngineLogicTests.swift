@@ -111,12 +111,12 @@ private func paid(_ number: Int, _ customer: String, second: Int) -> String {
         feed(logic, 1, Int64(number), key: "c-\(number % 20)", paid(number, "c-\(number % 20)", second: number))
       }
       if number % 37 == 0 {
-        first.endEpoch()
+        first.endEpoch(1)
         first.drainChanges { entries.append((Array($0), $1.map { Array($0) })) }
-        first.removeOutputs()
+        _ = first.takeOutputs(leaving: OutputBuffer())
       }
     }
-    first.endEpoch()
+    first.endEpoch(1)
     first.drainChanges { entries.append((Array($0), $1.map { Array($0) })) }
     let second = try factory.makeTask(partition: 0, partitionCount: 1, seed: 99)
     for (key, value) in entries {
@@ -128,11 +128,11 @@ private func paid(_ number: Int, _ customer: String, second: Int) -> String {
         }
       }
     }
-    try second.finishRestore(clock: first.clock)
+    try second.finishRestore(epoch: 1, clock: first.clock)
     second.reachedEnd(of: 0)
     #expect(second.clock == whole.clock && second.counters.customers == 20)
-    whole.removeOutputs()
-    second.removeOutputs()
+    _ = whole.takeOutputs(leaving: OutputBuffer())
+    _ = second.takeOutputs(leaving: OutputBuffer())
     for number in 200..<260 {
       for logic in [whole, second] {
         feed(logic, 1, Int64(number), key: "c-\(number % 20)", paid(number, "c-\(number % 20)", second: number))

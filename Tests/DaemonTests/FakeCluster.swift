@@ -4,6 +4,7 @@ import CheckpointTesting
 import Daemon
 import Events
 import Kafka
+import Simulation
 
 /// Inputs, committed offsets and visible outputs; outlives the processes that use it.
 final class FakeCluster {
@@ -49,9 +50,11 @@ final class FakeFaults {
   var abortPercent = 0
   var rebalancePercent = 0
   var isDead = false
+  let scheduler: Scheduler
 
   init(seed: UInt64, callsLeft: Int = .max) {
     random = SeededGenerator(seed: seed)
+    scheduler = Scheduler(seed: seed)
     self.callsLeft = callsLeft
   }
 
@@ -59,6 +62,7 @@ final class FakeFaults {
 
   /// Counts a call; true when the process is dead.
   func call() -> Bool {
+    scheduler.yield()
     if isDead { return true }
     callsLeft -= 1
     if callsLeft <= 0 { isDead = true }
@@ -86,6 +90,7 @@ final class FakeConsumer: ConsumerPort {
 
   func poll(timeoutMilliseconds: Int32, _ body: (InputItem) -> Void) throws(KafkaError) -> [RebalanceEvent] {
     if faults.call() { throw FakeFaults.death("poll") }
+    faults.scheduler.sleep(microseconds: 1_000)
     if !isMember {
       isMember = true
       cluster.generation += 1
@@ -286,18 +291,4 @@ final class FakeProducer: ProducerPort {
     return DeliveryReport(delivered: 0, failed: failed, firstFailure: failed > 0 ? failure : nil)
   }
   func drainEvents() -> [ClientEvent] { [] }
-}
-
-/// A clock that goes on by itself whenever it is asked.
-final class FakeWall: Wall {
-  private var microseconds: Int64 = 1_000_000_000
-  var now: Instant {
-    microseconds += 1_000
-    return Instant(microseconds: microseconds)
-  }
-  var monotonicMicroseconds: Int64 {
-    microseconds += 500
-    return microseconds
-  }
-  func sleep(milliseconds: Int32) { microseconds += Int64(milliseconds) * 1_000 }
 }

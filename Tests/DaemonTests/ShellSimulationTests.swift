@@ -8,6 +8,7 @@ import Daemon
 import Engine
 import Events
 import Kafka
+import Simulation
 import Testing
 
 @Suite struct ShellSimulationTests {
@@ -125,11 +126,18 @@ import Testing
     // So small that bases are rewritten all the time.
     settings.configuration.state.rewriteMinimumBytes = 600
     settings.stopAtEnd = true
-    let dataPlane = DataPlane(
-      settings, consumer: FakeConsumer(cluster, faults),
-      producer: FakeProducer(cluster, faults, isTransactional: delivery == .exactlyOnce), wall: FakeWall(),
-      stop: StopRequest(), looks: Mailbox(), published: Shared(DaemonSnapshot()), notifier: nil)
-    return dataPlane.run(partitionCount: cluster.partitions)
+    let process = SimulatedProcess(faults.scheduler, wallOffset: 1_000_000_000)
+    settings.threads = process
+    var end: DataPlaneEnd?
+    _ = try faults.scheduler.start("data", of: process) {
+      let dataPlane = DataPlane(
+        settings, consumer: FakeConsumer(cluster, faults),
+        producer: FakeProducer(cluster, faults, isTransactional: delivery == .exactlyOnce), wall: process,
+        stop: StopRequest(), looks: Mailbox(), published: Shared(DaemonSnapshot()), notifier: nil)
+      end = dataPlane.run(partitionCount: cluster.partitions)
+    }
+    faults.scheduler.run()
+    return try #require(end)
   }
 
   private func check(_ cluster: FakeCluster, _ delivery: Configuration.Delivery, produced: Int) {

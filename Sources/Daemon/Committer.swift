@@ -1,0 +1,254 @@
+// The committer: the thread that writes sealed epochs to disk and commits them, while the data plane fills the next one.
+
+import Checkpoint
+import Configuration
+import Engine
+import Kafka
+
+/// Owns the producer. Works off one sealed epoch at a time, by the steps of `TransactionMachine`.
+final class Committer {
+  private let delivery: Configuration.Delivery
+  private let producer: any ProducerPort
+  private let offsets: any OffsetCommitPort
+  private let writer: OutputWriter
+  private let wall: any Wall
+  private let line: CommitLine
+  private let log: Log
+  /// Where producing goes on when the queue was full.
+  private var cursor = (task: 0, entry: 0)
+  private var waiting = ""
+
+  init(
+    _ configuration: Configuration, producer: any ProducerPort, offsets: any OffsetCommitPort, wall: any Wall,
+    line: CommitLine, log: Log
+  ) {
+    delivery = configuration.delivery
+    self.producer = producer
+    self.offsets = offsets
+    writer = OutputWriter(configuration)
+    self.wall = wall
+    self.line = line
+    self.log = log
+  }
+
+  /// The thread's body.
+  func run() {
+    guard delivery == .atLeastOnce || initTransactions() else { return }
+    line.ready()
+    while true {
+      switch line.waitForOrder(milliseconds: 100) {
+      case .commit(let epoch): line.finish(EpochOutcome(result: commit(epoch), epoch: epoch))
+      case .none: break
+      case .end: return
+      }
+      drainClientEvents()
+    }
+  }
+
+  private func initTransactions() -> Bool {
+    while !line.isEnding {
+      line.beginStep(at: wall.monotonicMicroseconds)
+      switch producer.initTransactions(timeoutMilliseconds: 2_000) {
+      case .done: return true
+      case .retry(let error), .abort(let error):
+        wait(for: "\(error)")
+        wall.sleep(milliseconds: 180)
+      case .fatal(let error):
+        // A second process with our id is not cured by fencing it again and again.
+        line.fail(DataPlaneEnd(error.isFenced ? .restart : .halted, "\(error)"))
+        return false
+      }
+      drainClientEvents()
+    }
+    return false
+  }
+
+  private func drainClientEvents() {
+    let events = producer.drainEvents()
+    if !events.isEmpty { line.report { $0.events += events } }
+  }
+
+  private func wait(for reason: String) {
+    if waiting != reason { log.warning(reason) }
+    waiting = reason
+    line.report {
+      $0.waiting = reason
+      $0.retries += 1
+    }
+    // Most time-outs have waited long enough; an error that came at once has not.
+    wall.sleep(milliseconds: 20)
+  }
+
+  // MARK: One epoch
+
+  private func commit(_ epoch: SealedEpoch) -> EpochOutcome.Result {
+    cursor = (0, 0)
+    var machine = TransactionMachine(delivery: delivery)
+    var action = machine.start()
+    var hasGivenUp = false
+    while let next = action {
+      let now = wall.monotonicMicroseconds
+      line.beginStep(at: now)
+      if !hasGivenUp, isTimeUp(next, now) {
+        log.warning("the epoch under way could not be finished in time")
+        // What the abort takes is bounded by its own time-outs: one more try for each.
+        hasGivenUp = true
+        action = machine.giveUp()
+        continue
+      }
+      switch next {
+      case .perform(let step):
+        let outcome = perform(step, epoch)
+        note(outcome)
+        action = machine.finish(outcome)
+      case .abortTransaction:
+        line.report { $0.aborts += 1 }
+        let outcome = StepOutcome(producer.abortTransaction(timeoutMilliseconds: 2_000))
+        note(outcome)
+        if hasGivenUp, case .retry = outcome { action = machine.giveUp() } else { action = machine.finish(outcome) }
+      case .committed:
+        // Of a transaction: everything was delivered, or it would not have been committed.
+        _ = producer.takeDeliveryReport()
+        waiting = ""
+        return .committed
+      case .aborted:
+        _ = producer.takeDeliveryReport()
+        return .aborted
+      case .refused:
+        _ = producer.takeDeliveryReport()
+        return .refused
+      case .exit(let reason): return .exit(reason)
+      case .halt(let reason): return .halt(reason)
+      }
+    }
+    return .exit("the commit ended without an outcome")
+  }
+
+  private func isTimeUp(_ action: TransactionMachine.Action, _ now: Int64) -> Bool {
+    let bound = line.bound
+    if let deadline = bound.deadline, now > deadline { return true }
+    guard bound.isAbandoned, case .perform(let step) = action else { return false }
+    return step != .commitTransaction
+  }
+
+  private func note(_ outcome: StepOutcome) {
+    switch outcome {
+    case .done: break
+    case .retry(let text), .resend(let text): wait(for: text)
+    case .abort(let text), .lost(let text): log.warning("the epoch is aborted: \(text)")
+    case .fatal(let text), .halt(let text): log.error(text)
+    }
+  }
+
+  private func perform(_ step: TransactionMachine.Step, _ epoch: SealedEpoch) -> StepOutcome {
+    switch step {
+    case .write: return write(epoch)
+    case .beginTransaction: return StepOutcome(producer.beginTransaction())
+    case .produce: return produce(epoch)
+    case .sendOffsets:
+      guard let membership = epoch.membership else { return .lost("no assignment") }
+      return StepOutcome(
+        producer.sendOffsets(
+          epoch.members.flatMap(\.commits), membership: membership, timeoutMilliseconds: 2_000))
+    case .commitTransaction: return StepOutcome(producer.commitTransaction(timeoutMilliseconds: 2_000))
+    case .flush: return flush()
+    case .commitOffsets:
+      do throws(KafkaError) {
+        try offsets.commitSync(epoch.members.flatMap(\.commits), timeoutMilliseconds: 2_000)
+        return .done
+      } catch { return StepOutcome(error) }
+    }
+  }
+
+  private func write(_ epoch: SealedEpoch) -> StepOutcome {
+    for task in epoch.members where task.needsWrite {
+      do {
+        let before = task.store.logBytes
+        try task.store.write()
+        try task.store.sync()
+        let bytes = task.store.logBytes &- before
+        line.report {
+          $0.blocks += 1
+          $0.bytes += bytes
+        }
+      } catch { return .halt("partition \(task.partition): \(error)") }
+    }
+    return .done
+  }
+
+  private func produce(_ epoch: SealedEpoch) -> StepOutcome {
+    var produced = 0
+    defer {
+      let produced = produced
+      line.report { $0.outputs += produced }
+    }
+    while cursor.task < epoch.members.count {
+      let buffer = epoch.members[cursor.task].outputs
+      while cursor.entry < buffer.entries.count {
+        let outcome = writer.withRecord(buffer, buffer.entries[cursor.entry]) { record in
+          do throws(KafkaError) {
+            try producer.produce(record)
+            produced += 1
+            return .done
+          } catch { return StepOutcome(error) }
+        }
+        guard outcome == .done else { return outcome }
+        cursor.entry += 1
+      }
+      cursor = (cursor.task + 1, 0)
+    }
+    return .done
+  }
+
+  private func flush() -> StepOutcome {
+    do throws(KafkaError) { try producer.flush(timeoutMilliseconds: 2_000) } catch {
+      if let fatal = producer.fatalError { return .fatal("\(fatal)") }
+      return StepOutcome(error)
+    }
+    if let fatal = producer.fatalError { return .fatal("\(fatal)") }
+    let report = producer.takeDeliveryReport()
+    guard report.failed > 0 else { return .done }
+    let text =
+      report.firstFailure.map { "\($0.partition): \($0.error)" } ?? "\(report.failed) records were not delivered"
+    if let error = report.firstFailure?.error, !error.isRetriable, error.code != .messageTimedOut,
+      error.code != .purgedFromQueue, error.code != .purgedInFlight
+    {
+      return .halt("an output cannot be delivered: \(text)")
+    }
+    cursor = (0, 0)
+    return .resend(text)
+  }
+}
+
+extension StepOutcome {
+  init(_ outcome: TransactionOutcome) {
+    switch outcome {
+    case .done: self = .done
+    case .retry(let error): self = .retry("\(error)")
+    case .abort(let error):
+      self = error.code.endsAssignment ? .lost("\(error)") : .abort("\(error)")
+    case .fatal(let error):
+      self = error.code.endsAssignment ? .lost("\(error)") : .fatal("\(error)")
+    }
+  }
+
+  /// In librdkafka's order: abort, retry, and what is neither is for a restart or an operator.
+  init(_ error: KafkaError) {
+    if error.isFatal || error.isFenced {
+      self = .fatal("\(error)")
+    } else if error.code.endsAssignment {
+      self = .lost("\(error)")
+    } else if error.requiresAbort {
+      self = .abort("\(error)")
+    } else if error.isRetriable {
+      self = .retry("\(error)")
+    } else {
+      self = .halt("\(error)")
+    }
+  }
+}
+
+extension KafkaErrorCode {
+  /// The generation the offsets belong to is gone.
+  var endsAssignment: Bool { self == .illegalGeneration || self == .unknownMember }
+}
