@@ -1,0 +1,234 @@
+// One partition, one topic and ports that do exactly what a test wants of them, under the simulator's clock.
+
+import Checkpoint
+import CheckpointTesting
+import Configuration
+import Daemon
+import Engine
+import Events
+import Kafka
+import Simulation
+import Synchronization
+
+/// A process with a data plane, and the thread of the test beside it.
+final class PipelineBench {
+  let scheduler = Scheduler(seed: 1)
+  let consumer: ScriptedConsumer
+  let producer: ScriptedProducer
+  let factory = CountedFactory()
+  let disk = ModelDisk(seed: 1)
+  let stop = StopRequest()
+  let finishBound = TimeSpan.seconds(20)
+  private(set) var end: DataPlaneEnd?
+  private var configuration: Configuration
+
+  init(records: Int) throws {
+    let cluster = ScriptedCluster()
+    consumer = ScriptedConsumer(cluster, scheduler)
+    producer = ScriptedProducer(cluster, scheduler)
+    configuration = try Configuration.load(
+      text: """
+        kafka: { bootstrap: 'x:1', group: g }
+        inputs: [{ topic: a }]
+        delivery: exactly_once
+        epoch: { interval: 100ms, max_events: 10 }
+        state: { dir: /state }
+        """, file: "t.yaml")
+    consumer.append(records)
+  }
+
+  private func settings(_ process: SimulatedProcess) -> DataPlaneSettings {
+    var settings = DataPlaneSettings(
+      configuration: configuration, factory: factory, log: Log(level: .error, sink: { _, _ in }))
+    settings.disk = disk
+    settings.threads = process
+    settings.finishBound = finishBound
+    return settings
+  }
+
+  /// Runs the data plane, and `script` beside it. The script has to stop it.
+  func run(_ script: @escaping (PipelineBench) throws -> Void) throws {
+    let process = SimulatedProcess(scheduler)
+    _ = try scheduler.start("data", of: process) {
+      self.end = DataPlane(
+        self.settings(process), consumer: self.consumer, producer: self.producer, wall: process, stop: self.stop,
+        looks: Mailbox(), published: Shared(DaemonSnapshot()), notifier: nil
+      ).run(partitionCount: 1)
+    }
+    var failure: (any Error)?
+    _ = try scheduler.start("test") {
+      do { try script(self) } catch {
+        failure = error
+        self.stop.stop()
+      }
+    }
+    scheduler.run()
+    if let failure { throw failure }
+  }
+
+  /// For an hour of simulated time at most.
+  func waitUntil(_ condition: () -> Bool) {
+    let deadline = scheduler.now + 3_600_000_000
+    while !condition(), scheduler.now < deadline, end == nil { scheduler.sleep(microseconds: 10_000) }
+  }
+
+  /// Another member of the group takes the partition, processes `count` more records, and gives it back.
+  func processElsewhere(_ count: Int) throws {
+    consumer.append(count)
+    let other = ScriptedConsumer(consumer.cluster, scheduler)
+    other.next = [.assigned(other.all)]
+    let process = SimulatedProcess(scheduler)
+    let stop = StopRequest()
+    let thread = try scheduler.start("other", of: process) {
+      _ = DataPlane(
+        self.settings(process), consumer: other, producer: self.producer, wall: process, stop: stop,
+        looks: Mailbox(), published: Shared(DaemonSnapshot()), notifier: nil
+      ).run(partitionCount: 1)
+    }
+    let before = producer.committed.count
+    waitUntil { producer.committed.count == before + count }
+    stop.stop()
+    thread.join()
+  }
+}
+
+/// The one partition and what is committed for it.
+final class ScriptedCluster {
+  var values: [[UInt8]] = []
+  var committed: PartitionOffset?
+}
+
+final class ScriptedConsumer: ConsumerPort {
+  struct Membership: GroupMembership {}
+  let cluster: ScriptedCluster
+  private let scheduler: Scheduler
+  let all = [TopicPartition("a", 0)]
+  /// Rebalances to come, one a poll.
+  var next: [RebalanceEvent]
+  private(set) var isAssigned = false
+  private(set) var applied: [Int64] = []
+  private(set) var polls = 0
+  private var position: Int64?
+
+  init(_ cluster: ScriptedCluster, _ scheduler: Scheduler) {
+    self.cluster = cluster
+    self.scheduler = scheduler
+    next = [.assigned(all)]
+  }
+
+  func append(_ count: Int) {
+    for number in cluster.values.count..<cluster.values.count + count { cluster.values.append(Array("\(number)".utf8)) }
+  }
+
+  func subscribe(to topics: [String], timeoutMilliseconds: Int32) throws(KafkaError) -> [TopicMetadata] { [] }
+  func poll(timeoutMilliseconds: Int32, _ body: (InputItem) -> Void) throws(KafkaError) -> [RebalanceEvent] {
+    polls += 1
+    scheduler.sleep(microseconds: 1_000)
+    if let start = position {
+      let end = min(Int64(cluster.values.count), start + 3)
+      position = end
+      for offset in start..<end {
+        applied.append(offset)
+        cluster.values[Int(offset)].withUnsafeBytes { value in
+          [UInt8(107)].withUnsafeBytes { key in
+            body(InputItem(kind: .record, topic: 0, partition: 0, offset: offset, key: key, value: value))
+          }
+        }
+      }
+    }
+    return next.isEmpty ? [] : [next.removeFirst()]
+  }
+  func assign(_ offsets: [PartitionOffset]) throws(KafkaError) {
+    position = offsets.first?.offset
+    isAssigned = true
+  }
+  func unassign() throws(KafkaError) {
+    position = nil
+    isAssigned = false
+  }
+  func captureMembership() throws(KafkaError) -> any GroupMembership { Membership() }
+  func committed(for partitions: [TopicPartition], timeoutMilliseconds: Int32) throws(KafkaError) -> [CommittedOffset] {
+    partitions.map { CommittedOffset(partition: $0, committed: cluster.committed) }
+  }
+  func commitSync(_ offsets: [PartitionOffset], timeoutMilliseconds: Int32) throws(KafkaError) {}
+  func earliestOffsets(of partitions: [TopicPartition], timeoutMilliseconds: Int32) throws(KafkaError)
+    -> [PartitionOffset]
+  {
+    partitions.map { PartitionOffset($0, offset: 0) }
+  }
+  func watermarks(of partition: TopicPartition, timeoutMilliseconds: Int32) throws(KafkaError) -> Watermarks {
+    Watermarks(earliest: 0, latest: Int64(cluster.values.count))
+  }
+  func drainEvents() -> [ClientEvent] { [] }
+  func close() throws(KafkaError) {}
+}
+
+final class ScriptedProducer: ProducerPort {
+  private let cluster: ScriptedCluster
+  private let scheduler: Scheduler
+  /// Commits of anything but the start are not answered.
+  var isBlocked = false
+  /// Offsets are not answered either.
+  var isBlockedAtOffsets = false
+  /// Ids of outputs that were committed, in order.
+  private(set) var committed: [String] = []
+  private(set) var lastValue = ""
+  private(set) var aborts = 0
+  private var open: [(id: String, value: String)] = []
+  private var offsets: [PartitionOffset] = []
+
+  init(_ cluster: ScriptedCluster, _ scheduler: Scheduler) {
+    self.cluster = cluster
+    self.scheduler = scheduler
+  }
+
+  private func late(_ operation: String) -> TransactionOutcome {
+    scheduler.sleep(microseconds: 2_000_000)
+    return .retry(KafkaError(.timedOut, during: operation, isRetriable: true))
+  }
+
+  func initTransactions(timeoutMilliseconds: Int32) -> TransactionOutcome { .done }
+  func beginTransaction() -> TransactionOutcome {
+    open = []
+    offsets = []
+    return .done
+  }
+  func produce(_ record: OutputRecord) throws(KafkaError) {
+    let id = record.headers.first { "\($0.name)" == "ce_id" }.map { String(decoding: $0.value, as: UTF8.self) } ?? ""
+    open.append((id, String(decoding: record.value, as: UTF8.self)))
+  }
+  func sendOffsets(_ offsets: [PartitionOffset], membership: any GroupMembership, timeoutMilliseconds: Int32)
+    -> TransactionOutcome
+  {
+    if isBlockedAtOffsets, !open.isEmpty { return late("send offsets") }
+    self.offsets = offsets
+    return .done
+  }
+  func commitTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome {
+    if isBlocked, !open.isEmpty { return late("commit") }
+    scheduler.sleep(microseconds: 5_000)
+    committed += open.map(\.id)
+    if let last = open.last { lastValue = last.value }
+    cluster.committed = offsets.last ?? cluster.committed
+    return .done
+  }
+  func abortTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome {
+    aborts += 1
+    return .done
+  }
+  func flush(timeoutMilliseconds: Int32) throws(KafkaError) {}
+  func takeDeliveryReport() -> DeliveryReport { DeliveryReport(delivered: 0, failed: 0, firstFailure: nil) }
+  var fatalError: KafkaError? { nil }
+  func drainEvents() -> [ClientEvent] { [] }
+}
+
+/// Counts how many states it was asked for.
+final class CountedFactory: TaskFactory {
+  private let count = Mutex(0)
+  var made: Int { count.withLock { $0 } }
+  var versions: TaskVersions { TaskVersions() }
+  func makeTask(partition: Int32, partitionCount: Int32, seed: UInt64) throws -> any TaskLogic {
+    count.withLock { $0 += 1 }
+    return CountingLogic(topics: 1, mode: .wall)
+  }
+}

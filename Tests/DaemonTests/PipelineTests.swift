@@ -1,0 +1,137 @@
+// The pipelined commit as a whole: how much is taken while Kafka does not answer, what a revoke waits for, and which state is
+// still there when a partition comes back.
+
+import Checkpoint
+import CheckpointTesting
+import Configuration
+import Daemon
+import Engine
+import Events
+import Kafka
+import Simulation
+import Synchronization
+import Testing
+
+@Suite struct PipelineTests {
+  @Test("Kafka does not commit: one epoch is uncommitted, one is full, and nothing more is taken")
+  func backPressure() throws {
+    let bench = try PipelineBench(records: 1_000)
+    bench.producer.isBlocked = true
+    try bench.run { bench in
+      bench.scheduler.sleep(microseconds: 60_000_000)
+      // Epochs of 10: the uncommitted and the open one, and what the batch in hand still held.
+      #expect(bench.consumer.applied.count == 20)
+      let polls = bench.consumer.polls
+      bench.scheduler.sleep(microseconds: 60_000_000)
+      #expect(bench.consumer.applied.count == 20 && bench.consumer.polls == polls)
+      #expect(bench.producer.committed.isEmpty)
+      bench.producer.isBlocked = false
+      bench.waitUntil { bench.producer.committed.count == 1_000 }
+      bench.stop.stop()
+    }
+    #expect(bench.end == DataPlaneEnd(.ok))
+    #expect(bench.producer.committed == (0..<1_000).map { "0-0-\($0)" }, "each once, in order")
+  }
+
+  @Test("the next epoch is filled while one is being committed") func overlap() throws {
+    let bench = try PipelineBench(records: 15)
+    bench.producer.isBlocked = true
+    try bench.run { bench in
+      bench.waitUntil { bench.consumer.applied.count == 15 }
+      #expect(bench.producer.committed.isEmpty)
+      bench.producer.isBlocked = false
+      bench.waitUntil { bench.producer.committed.count == 15 }
+      bench.stop.stop()
+    }
+    #expect(bench.end == DataPlaneEnd(.ok))
+  }
+
+  @Test("revoked: both epochs are committed before the partition is given back") func revoke() throws {
+    let bench = try PipelineBench(records: 15)
+    bench.producer.isBlocked = true
+    try bench.run { bench in
+      bench.waitUntil { bench.consumer.applied.count == 15 }
+      bench.consumer.next = [.revoked(bench.consumer.all)]
+      bench.scheduler.sleep(microseconds: 3_000_000)
+      #expect(bench.consumer.isAssigned, "given back before it was committed")
+      bench.producer.isBlocked = false
+      bench.waitUntil { !bench.consumer.isAssigned }
+      #expect(bench.producer.committed.count == 15)
+      bench.stop.stop()
+    }
+    #expect(bench.end == DataPlaneEnd(.ok))
+  }
+
+  @Test("revoked while Kafka does not answer: given back, uncommitted, when the bound is over") func bound() throws {
+    let bench = try PipelineBench(records: 15)
+    bench.producer.isBlockedAtOffsets = true
+    try bench.run { bench in
+      bench.waitUntil { bench.consumer.applied.count == 15 }
+      let asked = bench.scheduler.now
+      bench.consumer.next = [.revoked(bench.consumer.all)]
+      bench.waitUntil { !bench.consumer.isAssigned }
+      let took = TimeSpan(microseconds: bench.scheduler.now - asked)
+      #expect(took > bench.finishBound && took < .seconds(30))
+      #expect(bench.producer.committed.isEmpty && bench.producer.aborts == 1)
+      bench.stop.stop()
+    }
+    #expect(bench.end == DataPlaneEnd(.ok))
+  }
+
+  @Test("lost: what is not yet sent to be committed is aborted, at once") func lost() throws {
+    let bench = try PipelineBench(records: 15)
+    bench.producer.isBlockedAtOffsets = true
+    try bench.run { bench in
+      bench.waitUntil { bench.consumer.applied.count == 15 }
+      let asked = bench.scheduler.now
+      bench.consumer.next = [.lost(bench.consumer.all)]
+      bench.waitUntil { !bench.consumer.isAssigned }
+      #expect(bench.scheduler.now - asked < 5_000_000)
+      #expect(bench.producer.committed.isEmpty && bench.producer.aborts == 1)
+      bench.stop.stop()
+    }
+    #expect(bench.end == DataPlaneEnd(.ok))
+  }
+
+  @Test("a partition that comes back goes on with its state in memory; after a loss it is restored from disk")
+  func warm() throws {
+    let bench = try PipelineBench(records: 40)
+    try bench.run { bench in
+      bench.waitUntil { bench.producer.committed.count == 40 }
+      #expect(bench.factory.made == 1)
+      bench.consumer.next = [.revoked(bench.consumer.all), .assigned(bench.consumer.all)]
+      bench.waitUntil { bench.consumer.next.isEmpty && bench.consumer.isAssigned }
+      #expect(bench.factory.made == 1, "restored although it was all there")
+      bench.consumer.append(20)
+      bench.waitUntil { bench.producer.committed.count == 60 }
+
+      bench.consumer.next = [.lost(bench.consumer.all), .assigned(bench.consumer.all)]
+      bench.waitUntil { bench.consumer.next.isEmpty && bench.consumer.isAssigned }
+      #expect(bench.factory.made == 2, "what was lost is somebody else's, until the committed tag says otherwise")
+      bench.consumer.append(20)
+      bench.waitUntil { bench.producer.committed.count == 80 }
+      bench.stop.stop()
+    }
+    #expect(bench.end == DataPlaneEnd(.ok))
+    #expect(bench.producer.committed == (0..<80).map { "0-0-\($0)" })
+    #expect(bench.producer.lastValue == "80 \((0..<80).reduce(0, +))")
+  }
+
+  @Test("another member had the partition meanwhile: the state in memory is not used") func stale() throws {
+    let bench = try PipelineBench(records: 40)
+    try bench.run { bench in
+      bench.waitUntil { bench.producer.committed.count == 40 }
+      bench.consumer.next = [.revoked(bench.consumer.all)]
+      bench.waitUntil { !bench.consumer.isAssigned }
+      try bench.processElsewhere(20)
+      bench.consumer.next = [.assigned(bench.consumer.all)]
+      bench.waitUntil { bench.consumer.isAssigned }
+      #expect(bench.factory.made == 3, "one for each owner, one for the return")
+      bench.consumer.append(20)
+      bench.waitUntil { bench.producer.committed.count == 80 }
+      bench.stop.stop()
+    }
+    #expect(bench.end == DataPlaneEnd(.ok))
+    #expect(bench.producer.lastValue == "80 \((0..<80).reduce(0, +))")
+  }
+}
