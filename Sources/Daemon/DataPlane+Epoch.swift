@@ -26,7 +26,7 @@ extension DataPlane {
       switch action {
       case .seal: seal(.running)
       case .hold:
-        snapshot.heldEpochs += 1
+        if pipeline.state == .holding { snapshot.heldEpochs += 1 }
         waitWhile { $0 == .holding || $0 == .draining }
       case .confirm: confirmEpoch()
       case .reload: reloadTasks()
@@ -106,9 +106,11 @@ extension DataPlane {
     guard let outcome = line.takeOutcome() else { return }
     takeReport()
     snapshot.epochMicroseconds = wall.monotonicMicroseconds - outcome.epoch.sealedAt
-    answered = outcome.epoch
+    let members = outcome.epoch.takeMembers()
     switch outcome.result {
-    case .committed: advance(.committed)
+    case .committed:
+      answered = members
+      advance(.committed)
     case .aborted:
       snapshot.abortedEpochs += 1
       advance(.aborted)
@@ -137,14 +139,13 @@ extension DataPlane {
   }
 
   private func confirmEpoch() {
-    guard let epoch = answered else { return }
-    answered = nil
-    for sealed in epoch.members {
+    for sealed in answered {
       do { try tasks[sealed.partition]?.confirm(sealed) } catch {
         end = DataPlaneEnd(.halted, "partition \(sealed.partition): \(error)")
         return
       }
     }
+    answered = []
     snapshot.epochs += 1
     snapshot.waiting = ""
     // Between two epochs the stores are ours.

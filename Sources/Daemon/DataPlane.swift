@@ -76,8 +76,8 @@ package final class DataPlane {
   var pipeline = EpochPipeline()
   /// Used by the committer only, once it runs.
   private let committer: Committer
-  /// The epoch whose outcome is being dealt with.
-  var answered: SealedEpoch?
+  /// The tasks of the epoch whose outcome is being dealt with.
+  var answered: [SealedTask] = []
   /// Until when what is being settled may take, monotonic microseconds.
   var settleDeadline: Int64?
   /// By partition; at most a few thousand.

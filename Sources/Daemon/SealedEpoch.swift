@@ -32,7 +32,7 @@ final class SealedTask {
 
 /// One epoch of all the tasks that have something to save.
 final class SealedEpoch {
-  let members: [SealedTask]
+  private(set) var members: [SealedTask]
   /// Captured when the assignment was accepted, so that a member that has lost it cannot overwrite its successor.
   let membership: (any GroupMembership)?
   /// Monotonic microseconds.
@@ -42,6 +42,12 @@ final class SealedEpoch {
     self.members = members
     self.membership = membership
     self.sealedAt = sealedAt
+  }
+
+  /// Takes the members out, at the end: a store's lock must not live on in a forgotten reference to the epoch.
+  func takeMembers() -> [SealedTask] {
+    defer { members = [] }
+    return members
   }
 }
 
