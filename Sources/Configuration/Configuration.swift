@@ -118,6 +118,11 @@ public struct Configuration: Sendable {
     public var maxEvents = 100_000
     /// Bytes of input, 64 KiB...1 GiB.
     public var maxBytes = 64 << 20
+    /// How long a revoke or a shutdown waits for the commit, 1 s...10 min.
+    public var finishWithin = TimeSpan.seconds(20)
+    /// How long one step of a commit may hang (a disk that does not answer) before systemd's watchdog is left unfed,
+    /// 5 s...1 h.
+    public var stallAfter = TimeSpan.seconds(60)
   }
 
   public struct Currency: Sendable {

@@ -31,7 +31,9 @@ extension DataPlane {
       case .confirm: confirmEpoch()
       case .reload: reloadTasks()
       case .drop: perform(ownership.handle(.refused))
-      case .abandon: line.bound(at: wall.monotonicMicroseconds + settings.finishBound.microseconds, abandon: true)
+      case .abandon:
+        line.bound(
+          at: wall.monotonicMicroseconds + settings.configuration.epoch.finishWithin.microseconds, abandon: true)
       }
     }
   }
@@ -39,7 +41,9 @@ extension DataPlane {
   /// Commits everything there is, and waits for it: first the uncommitted epoch, then the open one.
   func settle(_ kind: EpochKind) {
     let isBounded = kind == .beforeRevoke || kind == .finalOfProcess
-    if isBounded { settleDeadline = wall.monotonicMicroseconds + settings.finishBound.microseconds }
+    if isBounded {
+      settleDeadline = wall.monotonicMicroseconds + settings.configuration.epoch.finishWithin.microseconds
+    }
     defer { settleDeadline = nil }
     if pipeline.hasUncommitted {
       if let settleDeadline { line.bound(at: settleDeadline) }
@@ -59,7 +63,7 @@ extension DataPlane {
       beat()
       // Asked to stop while the broker is away: the bound begins now.
       if stop.isStopping, settleDeadline == nil {
-        settleDeadline = wall.monotonicMicroseconds + settings.finishBound.microseconds
+        settleDeadline = wall.monotonicMicroseconds + settings.configuration.epoch.finishWithin.microseconds
         line.bound(at: settleDeadline ?? .max)
       }
       drainClientEvents()

@@ -9,7 +9,7 @@ extension DataPlane {
     let now = wall.monotonicMicroseconds
     snapshot.beat = now
     // A committer that hangs is a data plane that hangs.
-    if now - (line.busySince ?? now) < settings.stallBound.microseconds { notifier?.beat(now: now) }
+    if now - (line.busySince ?? now) < settings.configuration.epoch.stallAfter.microseconds { notifier?.beat(now: now) }
     publish(force: false)
   }
 

@@ -23,10 +23,6 @@ public struct DataPlaneSettings: Sendable {
   public var stopAtEnd = false
   /// With `stopAtEnd` and the event clock: where every clock ends.
   public var until: Instant?
-  /// How long a revoke or a shutdown waits for the open epoch.
-  public var finishBound = TimeSpan.seconds(20)
-  /// How long one step of a commit may hang (a disk that does not answer) before the watchdog is left unfed.
-  public var stallBound = TimeSpan.seconds(60)
 
   public init(configuration: Configuration, factory: any TaskFactory, log: Log) {
     self.configuration = configuration
@@ -151,7 +147,7 @@ package final class DataPlane {
     }
     let result = end ?? DataPlaneEnd(.failure, "the data plane ended without a reason")
     // Whatever is under way is given up, but for a commit that was sent: its outcome is worth a wait.
-    line.bound(at: wall.monotonicMicroseconds + settings.finishBound.microseconds, abandon: true)
+    line.bound(at: wall.monotonicMicroseconds + settings.configuration.epoch.finishWithin.microseconds, abandon: true)
     line.end()
     thread.join()
     leave()

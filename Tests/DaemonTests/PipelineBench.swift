@@ -18,7 +18,7 @@ final class PipelineBench {
   let factory = CountedFactory()
   let disk = ModelDisk(seed: 1)
   let stop = StopRequest()
-  let finishBound = TimeSpan.seconds(20)
+  var finishBound: TimeSpan { configuration.epoch.finishWithin }
   private(set) var end: DataPlaneEnd?
   private var configuration: Configuration
 
@@ -42,7 +42,6 @@ final class PipelineBench {
       configuration: configuration, factory: factory, log: Log(level: .error, sink: { _, _ in }))
     settings.disk = disk
     settings.threads = process
-    settings.finishBound = finishBound
     return settings
   }
 
