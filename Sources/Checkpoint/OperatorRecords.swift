@@ -35,6 +35,8 @@ public struct Intervention: Hashable, Sendable {
     case skippedRecord = 4
     /// Damaged files were set aside and the state cut back to its last intact epoch.
     case repaired = 5
+    /// A topic that ends before the offset that was to come (recreated, or its log was cut) is read from another offset on.
+    case restartedTopic = 6
   }
 
   public var kind: Kind
@@ -78,7 +80,7 @@ extension EpochHeader {
         if intervention.from < 0 || intervention.to < intervention.from {
           return "records skipped from offset \(intervention.from) to \(intervention.to)"
         }
-      case .adoptedDisk, .acceptedOffsets, .repaired: break
+      case .adoptedDisk, .acceptedOffsets, .repaired, .restartedTopic: break
       }
     }
     return nil

@@ -162,7 +162,8 @@ extension DataPlane {
         settings.log.info("partition \(partition): resending \(buffer.entries.count) outputs of epoch \(epoch)")
       }
       task.announce(tag, outputs: outputs)
-    case .halt(let refusal): throw HaltPartition("\(refusal)", isByTable: true)
+    case .halt(let refusal):
+      throw HaltPartition(text(of: refusal, partition: partition, store), isByTable: true)
     }
   }
 

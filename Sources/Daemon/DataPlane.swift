@@ -378,15 +378,9 @@ package final class DataPlane {
   }
 
   private func haltOutOfRange(_ task: TaskRuntime, _ item: InputItem) {
-    let topic = topics[item.topic]
-    var text = "offset \(item.offset) of \(topic) [\(item.partition)] cannot be read any more"
-    if let range = try? consumer.watermarks(of: TopicPartition(topic, item.partition), timeoutMilliseconds: 5_000) {
-      text =
-        item.offset < range.earliest
-        ? "offsets \(item.offset) to \(range.earliest - 1) of \(topic) [\(item.partition)] were deleted before they were read"
-        : "offset \(item.offset) of \(topic) [\(item.partition)] is beyond its end (\(range.latest)): was it recreated?"
-    }
-    halt(task.partition, text + "; `tidewatch recover --skip-gap` goes on without them and records it")
+    // Left over from an assignment before.
+    guard item.offset >= task.next[item.topic] else { return }
+    halt(task.partition, textOfGap(topics[item.topic], item.partition, offset: item.offset))
   }
 
   private func handleFailure(_ item: InputItem) {

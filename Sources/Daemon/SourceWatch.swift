@@ -49,6 +49,12 @@ struct SourceWatch: Sendable {
   private func look(_ admin: Admin) -> SourceLook {
     do throws(KafkaError) {
       let metadata = try admin.topicMetadata(topics, timeoutMilliseconds: 5_000)
+      // A topic that a broker does not know for a moment has not changed its count.
+      let counts = zip(topics, metadata).map { $1.exists ? $1.partitionCount : partitionCount }
+      // There are no end offsets of partitions that have gone.
+      guard counts.allSatisfy({ $0 == partitionCount }) else {
+        return SourceLook(ends: [], partitionCounts: counts, at: SystemWall().now)
+      }
       var partitions: [TopicPartition] = []
       for topic in topics {
         for partition in 0..<partitionCount { partitions.append(TopicPartition(topic, partition)) }
@@ -59,8 +65,6 @@ struct SourceWatch: Sendable {
         guard let topic = topics.firstIndex(of: found.partition.topic) else { continue }
         ends[topic][Int(found.partition.partition)] = found.offset
       }
-      // A topic that a broker does not know for a moment has not changed its count.
-      let counts = zip(topics, metadata).map { $1.exists ? $1.partitionCount : partitionCount }
       return SourceLook(ends: ends, partitionCounts: counts, at: SystemWall().now)
     } catch {
       return SourceLook(ends: [], partitionCounts: [], at: SystemWall().now, failure: "\(error)")

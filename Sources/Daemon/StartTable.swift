@@ -64,26 +64,24 @@ public enum StartRefusal: Hashable, Sendable, CustomStringConvertible {
   /// The topics of one task carry different tags.
   case tagsDiffer(topics: [String])
 
+  /// What happened; what to do about it is in `message`.
   public var description: String {
     switch self {
     case .offsetsMissing(let newest):
       "there is state on disk (epoch \(newest.epoch)), but the group has committed nothing and the last run did not end "
-        + "in good order: the commits have expired or kafka.group was changed. If this disk holds the newest state, run "
-        + "`tidewatch recover --adopt-disk`"
+        + "in good order: the commits have expired or kafka.group was changed"
     case .stateElsewhere(let committed, let disk):
       "the state is elsewhere: the group has committed epoch \(committed.epoch) of lineage \(committed.lineage), and this "
-        + "disk has \(disk.map { "epoch \($0.epoch) of lineage \($0.lineage)" } ?? "nothing"). Bring the checkpoint of "
-        + "the machine that ran this partition last"
+        + "disk has \(disk.map { "epoch \($0.epoch) of lineage \($0.lineage)" } ?? "nothing")"
     case .untagged(let topics):
       "the offsets committed for \(topics.joined(separator: ", ")) carry no tag of this program: an operator has reset the "
-        + "group, or another program uses it. To go on from them, run `tidewatch recover --accept-offsets`"
+        + "group, or another program uses it"
     case .offsetsDiffer(let topic, let committed, let disk):
       "offset \(committed) is committed for \(topic), but the state was saved at "
-        + "\(disk.map(String.init) ?? "no offset of it"): an operator has reset the group. To go on from the committed "
-        + "offset, run `tidewatch recover --accept-offsets`"
+        + "\(disk.map(String.init) ?? "no offset of it"): an operator has reset the group"
     case .tagsDiffer(let topics):
       "the offsets committed for \(topics.joined(separator: ", ")) belong to different epochs: an operator has reset some "
-        + "of them. Run `tidewatch recover --accept-offsets`"
+        + "of them, or a topic was taken out of the configuration for a while"
     }
   }
 }
@@ -101,8 +99,9 @@ public func decideStart(committed: [CommittedTopic], disk: DiskState, delivery: 
     // Epoch 0 is written before it is committed and holds no customer: nothing is lost with it.
     if disk.epochs.count == 1, newest.tag.epoch == 0 { return .begin }
     guard disk.endsCleanly else { return .halt(.offsetsMissing(newest: newest.tag)) }
+    // The mark was written before the outputs were sent: an outbox may still be waiting.
     return .commitFromDisk(
-      epoch: newest.tag.epoch, resendOutbox: false, fromEarliest: newTopics(committed, in: newest))
+      epoch: newest.tag.epoch, resendOutbox: delivery == .atLeastOnce, fromEarliest: newTopics(committed, in: newest))
   }
 
   var tags: [EpochTag] = []

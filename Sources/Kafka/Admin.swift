@@ -154,6 +154,9 @@ public final class Admin {
     return handle.context.drain()
   }
 
+  /// For the other files of this class.
+  var client: ClientHandle { handle }
+
   private func serveEvents() { rd_kafka_poll(handle.raw, 0) }
 
   private func wait(for operation: String, on replies: borrowing NativeQueue, timeoutMilliseconds: Int32)

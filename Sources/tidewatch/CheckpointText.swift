@@ -79,6 +79,7 @@ extension Intervention.Kind {
     case .skippedGap: "skipped_gap"
     case .skippedRecord: "skipped_record"
     case .repaired: "repaired"
+    case .restartedTopic: "restarted_topic"
     }
   }
 }

@@ -61,7 +61,9 @@ private let rows: [Row] = [
   Row(
     name: "nothing committed, the log ends in a clean-shutdown mark: go on from disk", committed: nothing,
     disk: disk(3...7, clean: true),
-    exactlyOnce: .commitFromDisk(epoch: 7, resendOutbox: false, fromEarliest: [])),
+    exactlyOnce: .commitFromDisk(epoch: 7, resendOutbox: false, fromEarliest: []),
+    // The mark is written before the outputs are sent.
+    atLeastOnce: .commitFromDisk(epoch: 7, resendOutbox: true, fromEarliest: [])),
   Row(
     name: "tag, exact match with the newest block", committed: committed(7), disk: disk(3...7), exactlyOnce: resume(7)),
   Row(
@@ -125,8 +127,19 @@ private let rows: [Row] = [
 
   @Test("every refusal says what an operator can do", arguments: rows) fileprivate func refusalsAdvise(_ row: Row) {
     guard case .halt(let refusal) = row.exactlyOnce else { return }
-    let text = "\(refusal)"
-    #expect(text.contains("recover") || text.contains("Bring the checkpoint"))
+    let commands = OperatorCommands(configurationFile: "/etc/tidewatch.yaml", partition: 3)
+    let text = refusal.message(commands, hasState: !row.disk.epochs.isEmpty, directory: "/state/g/p3")
+    let command: RecoveryOption? =
+      switch refusal {
+      case .offsetsMissing: .adoptDisk
+      case .stateElsewhere: .adoptDisk
+      case .untagged, .offsetsDiffer, .tagsDiffer: row.disk.epochs.isEmpty ? nil : .acceptOffsets
+      }
+    if let command {
+      #expect(
+        text.contains("`tidewatch recover \(command.rawValue) --partition 3 --config /etc/tidewatch.yaml`"), "\(text)")
+    }
+    if row.disk.epochs.isEmpty { #expect(text.contains("/state/g/p3") && text.contains("kafka.group"), "\(text)") }
   }
 
   @Test("never starts empty while anything is known of a state", arguments: rows) fileprivate func neverEmpty(
