@@ -175,7 +175,7 @@ extension DataPlane {
         let next = topics.enumerated().map { index, topic in
           block.header.offsets.first { $0.topic == topic }?.next ?? task.firstNext[index]
         }
-        task.takeBack(logic, next: next)
+        task.takeBack(logic, next: next, skips: block.header.skips)
       } catch {
         end = DataPlaneEnd(.halted, "partition \(task.partition): \(error)")
         return

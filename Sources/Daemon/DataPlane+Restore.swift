@@ -222,7 +222,7 @@ extension DataPlane {
     }
     let task = TaskRuntime(
       partition: partition, partitionCount: partitionCount, lineage: header.lineage, store: store, logic: logic,
-      next: next, restoredFrom: epoch)
+      next: next, restoredFrom: epoch, skips: header.skips)
     add(task)
     settings.log.info(
       "partition \(partition): \(isWarm ? "kept" : "restored") epoch \(epoch), \(logic.counters.customers) customers, "

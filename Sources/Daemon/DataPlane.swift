@@ -363,7 +363,11 @@ package final class DataPlane {
       task.atEnd[item.topic] = false
       epochEvents += 1
       epochBytes += (item.value?.count ?? 0) + (item.key?.count ?? 0)
-      task.logic.consume(item, wall: wall)
+      if task.skips.isEmpty {
+        task.logic.consume(item, wall: wall)
+      } else {
+        consume(item, task, wall: wall)
+      }
       snapshot.isKafkaReachable = true
       sealWithinBatch()
     case .end:
@@ -375,6 +379,16 @@ package final class DataPlane {
     case .outOfRange: haltOutOfRange(task, item)
     case .failure: handleFailure(item)
     }
+  }
+
+  /// While records wait to be skipped.
+  private func consume(_ item: InputItem, _ task: TaskRuntime, wall: Instant) {
+    var item = item
+    if task.skips.contains(SkippedOffset(topic: topics[item.topic], offset: item.offset)) {
+      item.isSkipped = true
+      settings.log.info("\(topics[item.topic]):\(item.partition):\(item.offset) is skipped, as an operator has said")
+    }
+    task.logic.consume(item, wall: wall)
   }
 
   private func haltOutOfRange(_ task: TaskRuntime, _ item: InputItem) {

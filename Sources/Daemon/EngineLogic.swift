@@ -51,6 +51,7 @@ final class EngineLogic: TaskLogic {
   }
 
   private func decode(_ record: InputItem, _ origin: Origin, wall: Instant) -> RejectReason? {
+    if record.isSkipped { return .skipped }
     guard let key = record.key, !key.isEmpty else { return .keyMissing }
     if let partitioner = setup.partitioners[record.topic],
       let expected = partitioner.partition(forKey: key, count: partitionCount), expected != partition

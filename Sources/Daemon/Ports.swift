@@ -25,6 +25,8 @@ public struct InputItem {
   /// The broker's (or producer's) time of the record.
   public var timestamp: Instant?
   public var failure: KafkaError?
+  /// Of a record: an operator has told us to pass over it, so it becomes a dead letter with its bytes unread.
+  public var isSkipped = false
 
   public init(
     kind: Kind, topic: Int, partition: Int32, offset: Int64, key: UnsafeRawBufferPointer? = nil,

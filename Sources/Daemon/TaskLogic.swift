@@ -5,7 +5,8 @@ import Events
 
 /// One partition's decoders, clock and engine. Confined to one thread; pure but for what it is given.
 public protocol TaskLogic: AnyObject {
-  /// Decodes, checks and applies one record, moves the clock and fires what is due. Bad input becomes a dead letter.
+  /// Decodes, checks and applies one record, moves the clock and fires what is due. Bad input becomes a dead letter, and so
+  /// does a record that `isSkipped`, whatever it holds.
   func consume(_ record: InputItem, wall: Instant)
   /// Everything `topic` holds was read.
   func reachedEnd(of topic: Int)

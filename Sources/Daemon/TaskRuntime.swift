@@ -34,6 +34,8 @@ final class TaskRuntime {
   private(set) var baseBytes: UInt64 = 0
   /// Memory of an earlier epoch's outputs.
   private var spare = OutputBuffer()
+  /// Records that an operator told us to pass over, not reached by the newest sealed epoch.
+  private(set) var skips: [SkippedOffset] = []
   /// Why this partition is read no further.
   var halted: String?
 
@@ -57,7 +59,7 @@ final class TaskRuntime {
   /// A state restored from `epoch`.
   init(
     partition: Int32, partitionCount: Int32, lineage: Lineage, store: PartitionStore, logic: any TaskLogic,
-    next: [Int64], restoredFrom epoch: UInt64
+    next: [Int64], restoredFrom epoch: UInt64, skips: [SkippedOffset]
   ) {
     self.partition = partition
     self.partitionCount = partitionCount
@@ -69,6 +71,7 @@ final class TaskRuntime {
     sealedNext = next
     atEnd = next.map { _ in false }
     self.epoch = epoch
+    self.skips = skips
     noteSizes()
   }
 
@@ -96,11 +99,12 @@ final class TaskRuntime {
       unannounced = nil
       return sealed(tag, outputs: outputs, topics: topics, needsWrite: false)
     }
+    let offsets = zip(topics, next).map { TopicOffset(topic: $0, next: $1) }
+    skips = skips.ahead(of: offsets)
     let header = EpochHeader(
       lineage: lineage, epoch: epoch.map { $0 + 1 } ?? 0, clock: logic.clock.microseconds, partition: partition,
-      partitionCount: partitionCount, offsets: zip(topics, next).map { TopicOffset(topic: $0, next: $1) },
-      rulesRevision: versions.rulesRevision, rulesFingerprint: versions.rulesFingerprint, modelVersion: versions.model,
-      engineVersion: versions.engine, timeZoneVersion: versions.timeZone, cleanShutdown: cleanShutdown)
+      partitionCount: partitionCount, offsets: offsets, rulesRevision: versions.rulesRevision, rulesFingerprint: versions.rulesFingerprint, modelVersion: versions.model,
+      engineVersion: versions.engine, timeZoneVersion: versions.timeZone, cleanShutdown: cleanShutdown, skips: skips)
     logic.endEpoch(header.epoch)
     let outputs = logic.takeOutputs(leaving: spare)
     spare = OutputBuffer()
@@ -136,8 +140,9 @@ final class TaskRuntime {
   }
 
   /// After an abort: `logic` is the state of the confirmed epoch, read up to `next`.
-  func takeBack(_ logic: any TaskLogic, next: [Int64]) {
+  func takeBack(_ logic: any TaskLogic, next: [Int64], skips: [SkippedOffset]) {
     self.logic = logic
+    self.skips = skips
     self.next = next
     sealedNext = next
     atEnd = next.map { _ in false }

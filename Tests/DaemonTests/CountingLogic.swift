@@ -25,7 +25,7 @@ final class CountingLogic: TaskLogic {
 
   func consume(_ record: InputItem, wall: Instant) {
     let key = record.key.map { Array($0) } ?? []
-    guard let value = record.value, let number = Int64(String(decoding: value, as: UTF8.self)) else {
+    guard !record.isSkipped, let value = record.value, let number = Int64(String(decoding: value, as: UTF8.self)) else {
       counters.events[record.topic][TaskCounters.Result.rejected.rawValue] += 1
       counters.deadLetters["not_a_number", default: 0] += 1
       return emit(.deadLetters, key: key, "rejected", record)
