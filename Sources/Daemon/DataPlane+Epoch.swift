@@ -49,6 +49,13 @@ extension DataPlane {
       if let settleDeadline { line.bound(at: settleDeadline) }
       advance(.drain)
     }
+    // The mark of a clean end says that nothing waits to be sent: its block has no outputs of its own, and the one before is
+    // committed by then.
+    if kind == .finalOfProcess { sealAndWait(.running) }
+    sealAndWait(kind)
+  }
+
+  private func sealAndWait(_ kind: EpochKind) {
     guard end == nil, !members(kind).isEmpty else { return }
     // Idle: the pipeline's answer is to seal.
     guard pipeline.handle(.drain) == [.seal] else { return }

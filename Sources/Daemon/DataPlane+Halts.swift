@@ -11,7 +11,8 @@ extension DataPlane {
 
   /// The start-up table refuses.
   func text(of refusal: StartRefusal, partition: Int32, _ store: PartitionStore) -> String {
-    refusal.message(commands(for: partition), hasState: store.epochs != nil, directory: store.directory)
+    let newest = store.newestEpoch.flatMap { store.tag(of: $0) }
+    return refusal.message(commands(for: partition), newest: newest, directory: store.directory)
   }
 
   /// An offset cannot be read.
@@ -23,5 +24,62 @@ extension DataPlane {
     }
     return Gap.message(
       [Gap(topic: topic, next: offset, available: range)], commands(for: partition), partition: partition)
+  }
+
+  // MARK: States that are not of this partition
+
+  /// Before anything is made of a state: it is of this partition, of as many as there are now, and of no newer rules.
+  func check(_ header: EpochHeader, _ partition: Int32, _ directory: String) throws {
+    if header.partition != partition {
+      throw HaltPartition(
+        "\(directory) holds the state of partition \(header.partition), not of \(partition): directories were mixed up. Stop "
+          + "the daemon and give each directory the name of the partition in it; `tidewatch checkpoint inspect "
+          + "\(OperatorCommands.quoted(groupDirectory(directory)))` shows which that is")
+    }
+    try check(count: header.partitionCount, in: directory)
+    let revision = settings.factory.versions.rulesRevision
+    if header.rulesRevision > revision {
+      throw HaltPartition(
+        "the state in \(directory) was made with revision \(header.rulesRevision) of the rules, and this member has revision "
+          + "\(revision): bring the newer rules to \(settings.configuration.rulesPath), see with "
+          + "\(commands(for: nil).check) that they are there, and start again")
+    }
+  }
+
+  /// A partition without state may be one that was added: then the states beside it were built with fewer of them.
+  func checkSiblings(of partition: Int32, _ directory: String) throws {
+    let group = groupDirectory(directory)
+    let names = (try? settings.disk.list(group)) ?? []
+    let others = names.compactMap { $0.hasPrefix("p") ? Int32($0.dropFirst()) : nil }.filter { $0 != partition }
+      .sorted()
+    for other in others {
+      let place = "\(group)/p\(other)"
+      guard let report = try? PartitionReport.inspect(place, on: settings.disk, blockLimit: 1),
+        let header = report.blocks.last?.header
+      else { continue }
+      // One tells: they are all of one group.
+      return try check(count: header.partitionCount, in: place)
+    }
+  }
+
+  /// With another number of partitions no partition is right any more, not even a new one: the process ends.
+  private func check(count: Int32, in directory: String) throws {
+    guard count != partitionCount else { return }
+    let text =
+      "the state in \(directory) was built with \(count) partitions, and the topics have \(partitionCount): "
+      + textOfMovedCustomers(before: count)
+    end = DataPlaneEnd(.halted, text)
+    throw HaltPartition(text)
+  }
+
+  func textOfMovedCustomers(before count: Int32) -> String {
+    "customers have moved between partitions, and their state cannot follow. Either copy the records into topics with "
+      + "\(count) partitions and name those under inputs, or begin anew: set kafka.group to a new name in "
+      + "\(settings.configuration.file) and run \(commands(for: nil).run); then records from before the change that lie in a "
+      + "partition their key no longer belongs to become dead letters (wrong_partition)"
+  }
+
+  private func groupDirectory(_ directory: String) -> String {
+    directory.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
   }
 }

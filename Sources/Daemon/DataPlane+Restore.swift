@@ -139,6 +139,7 @@ extension DataPlane {
     let policy = PartitionStore.Policy(
       logRatio: configuration.state.rewriteRatio, logBytesMin: UInt64(configuration.state.rewriteMinimumBytes))
     let store = try PartitionStore(opening: directory, on: settings.disk, policy: policy)
+    if let newest = store.newestEpoch { try check(try store.block(of: newest).header, partition, directory) }
     let states = topics.map { topic in
       let found = committed.first { $0.partition.topic == topic }?.committed
       return CommittedTopic(topic: topic, offset: found?.offset, metadata: found?.metadata ?? "")
@@ -146,7 +147,9 @@ extension DataPlane {
     let decision = decideStart(
       committed: states, disk: try diskState(store, states), delivery: configuration.delivery)
     switch decision {
-    case .begin: try begin(partition, store)
+    case .begin:
+      try checkSiblings(of: partition, directory)
+      try begin(partition, store)
     case .resume(let epoch, let fresh):
       let task = try resume(partition, store, epoch: epoch, fresh: fresh)
       try task.confirmRestored()
@@ -196,7 +199,6 @@ extension DataPlane {
   private func resume(_ partition: Int32, _ store: PartitionStore, epoch: UInt64, fresh: [String]) throws -> TaskRuntime
   {
     let header = try store.block(of: epoch).header
-    try check(header, partition)
     let clock = Instant(microseconds: header.clock)
     let logic: any TaskLogic
     let isWarm: Bool
@@ -228,23 +230,6 @@ extension DataPlane {
       "partition \(partition): \(isWarm ? "kept" : "restored") epoch \(epoch), \(logic.counters.customers) customers, "
         + "lineage \(header.lineage)")
     return task
-  }
-
-  private func check(_ header: EpochHeader, _ partition: Int32) throws {
-    if header.partition != partition {
-      throw HaltPartition("the checkpoint is of partition \(header.partition): directories were mixed up")
-    }
-    if header.partitionCount != partitionCount {
-      throw HaltPartition(
-        "the state was built with \(header.partitionCount) partitions and the topics have \(partitionCount): customers "
-          + "have moved between partitions. Restore the old count, or start a new group with an empty state.dir")
-    }
-    let revision = settings.factory.versions.rulesRevision
-    if header.rulesRevision > revision {
-      throw HaltPartition(
-        "the state was made with revision \(header.rulesRevision) of the rules, this member has \(revision): deploy the "
-          + "newer rules here first")
-    }
   }
 
   func makeLogic(partition: Int32, lineage: Lineage) throws -> any TaskLogic {

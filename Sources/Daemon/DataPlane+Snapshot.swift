@@ -100,8 +100,8 @@ extension DataPlane {
       if let changed = look.partitionCounts.firstIndex(where: { $0 != partitionCount }) {
         end = DataPlaneEnd(
           .halted,
-          "topic \(topics[changed]) has \(look.partitionCounts[changed]) partitions now, it had \(partitionCount): customers "
-            + "have moved between partitions")
+          "topic \(topics[changed]) has \(look.partitionCounts[changed]) partitions now, it had \(partitionCount): "
+            + textOfMovedCustomers(before: partitionCount))
         return
       }
       for topic in topics.indices {

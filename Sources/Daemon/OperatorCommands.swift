@@ -25,6 +25,8 @@ public struct OperatorCommands: Hashable, Sendable {
 
   public var run: String { "`tidewatch run\(configuration)`" }
 
+  public var check: String { "`tidewatch check\(configuration)`" }
+
   /// What every message says after the command.
   public static let afterwards = "It shows what it would do, and does it with --yes"
 

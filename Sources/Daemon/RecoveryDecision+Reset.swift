@@ -13,14 +13,14 @@ extension RecoveryPlanner {
     case .untagged, .offsetsDiffer, .tagsDiffer:
       guard isChosen else {
         return .refuse(
-          refusal.message(commands, hasState: !evidence.epochs.isEmpty, directory: directory) + ".",
+          refusal.message(commands, newest: evidence.epochs.last, directory: directory) + ".",
           "To adopt the disk here too, name the partition: \(commands.recover(.adoptDisk)).")
       }
     }
     guard let newest = evidence.newest, newest.tag.epoch > 0 else {
       let none = evidence.epochs.isEmpty ? "There is nothing on disk to adopt." : "The state on disk is empty."
       return .refuse(
-        "\(refusal.message(commands, hasState: false, directory: directory)).", none)
+        "\(refusal.message(commands, newest: nil, directory: directory)).", none)
     }
     let (block, why) = adoptable(newest)
     if let strange = evidence.committed.first(where: { $0.offset != nil && block.next($0.topic) == nil }) {
@@ -96,11 +96,12 @@ extension RecoveryPlanner {
     switch refusal {
     case .offsetsMissing:
       return .refuse(
-        "\(refusal.message(commands, hasState: true, directory: directory)).", "There are no offsets to accept.")
+        "\(refusal.message(commands, newest: evidence.epochs.last, directory: directory)).",
+        "There are no offsets to accept.")
     case .stateElsewhere:
       guard isChosen else {
         return .refuse(
-          "\(refusal.message(commands, hasState: !evidence.epochs.isEmpty, directory: directory)).",
+          "\(refusal.message(commands, newest: evidence.epochs.last, directory: directory)).",
           "To go on from the committed offsets with this older or other state all the same, name the partition: "
             + "\(commands.recover(.acceptOffsets)).")
       }
@@ -108,7 +109,7 @@ extension RecoveryPlanner {
     }
     guard let newest = evidence.newest else {
       return .refuse(
-        "\(refusal.message(commands, hasState: false, directory: directory)).",
+        "\(refusal.message(commands, newest: nil, directory: directory)).",
         "There is no state on disk that could go on from these offsets.")
     }
     let (block, why) = continuable(newest)

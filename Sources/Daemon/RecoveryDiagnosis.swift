@@ -72,7 +72,7 @@ extension PartitionHealth {
     case .sound(let epoch, _): "sound: the daemon goes on from epoch \(epoch)"
     case .unusable(let reason): reason
     case .refused(let refusal):
-      refusal.message(commands, hasState: !evidence.epochs.isEmpty, directory: directory)
+      refusal.message(commands, newest: evidence.epochs.last, directory: directory)
     case .gaps(_, _, let gaps): Gap.message(gaps, commands, partition: evidence.partition)
     }
   }
@@ -96,13 +96,13 @@ extension StartRefusal {
   /// What happened and which command to run, in full.
   ///
   /// - Parameters:
-  ///   - hasState: whether this disk holds any epoch of the partition.
+  ///   - newest: the newest epoch of the partition on this disk; nil if there is none.
   ///   - directory: the partition's directory.
-  public func message(_ commands: OperatorCommands, hasState: Bool, directory: String) -> String {
-    "\(self). \(advice(commands, hasState: hasState, directory: directory))"
+  public func message(_ commands: OperatorCommands, newest: EpochTag?, directory: String) -> String {
+    "\(self). \(advice(commands, newest: newest, directory: directory))"
   }
 
-  private func advice(_ commands: OperatorCommands, hasState: Bool, directory: String) -> String {
+  private func advice(_ commands: OperatorCommands, newest: EpochTag?, directory: String) -> String {
     let bring =
       "Bring the checkpoint of the machine that ran this partition last, or a backup of it, to \(directory)"
     switch self {
@@ -110,7 +110,8 @@ extension StartRefusal {
       return "If \(directory) holds the newest state, stop the daemon and run \(commands.recover(.adoptDisk)). "
         + OperatorCommands.afterwards
     case .stateElsewhere:
-      guard hasState else {
+      // Epoch 0 is a state without customers.
+      guard let newest, newest.epoch > 0 else {
         return
           "\(bring) and start again; if what you bring is older, \(commands.recover(.adoptDisk)) goes on from it. To "
           + "begin with an empty state, set kafka.group to a new name"
@@ -118,7 +119,7 @@ extension StartRefusal {
       return "\(bring) and start again. If there is none newer than what is here, stop the daemon and run "
         + "\(commands.recover(.adoptDisk)). \(OperatorCommands.afterwards)"
     case .untagged, .offsetsDiffer, .tagsDiffer:
-      guard hasState else {
+      guard newest != nil else {
         return
           "And there is no state in \(directory): \(bring.lowercasedFirst), or set kafka.group to a new name to begin "
           + "with an empty state at the earliest offsets"

@@ -103,7 +103,8 @@ final class TaskRuntime {
     skips = skips.ahead(of: offsets)
     let header = EpochHeader(
       lineage: lineage, epoch: epoch.map { $0 + 1 } ?? 0, clock: logic.clock.microseconds, partition: partition,
-      partitionCount: partitionCount, offsets: offsets, rulesRevision: versions.rulesRevision, rulesFingerprint: versions.rulesFingerprint, modelVersion: versions.model,
+      partitionCount: partitionCount, offsets: offsets, rulesRevision: versions.rulesRevision,
+      rulesFingerprint: versions.rulesFingerprint, modelVersion: versions.model,
       engineVersion: versions.engine, timeZoneVersion: versions.timeZone, cleanShutdown: cleanShutdown, skips: skips)
     logic.endEpoch(header.epoch)
     let outputs = logic.takeOutputs(leaving: spare)

@@ -27,6 +27,8 @@ final class FakeCluster {
   /// By topic and partition.
   var inputs: [[[Record]]]
   var committed: [TopicPartition: PartitionOffset] = [:]
+  /// Records below have been deleted.
+  var earliest: [TopicPartition: Int64] = [:]
   var outputs: [Output] = []
   var generation = 0
 
@@ -116,8 +118,13 @@ final class FakeConsumer: ConsumerPort {
         continue
       }
       let log = cluster.inputs[topic][Int(partition.partition)]
+      if position < cluster.earliest[partition] ?? 0 || position > log.count {
+        positions[partition] = nil
+        body(InputItem(kind: .outOfRange, topic: topic, partition: partition.partition, offset: position))
+        continue
+      }
       // Now and then something is delivered again, as the batch functions may around an assignment.
-      if position > 0, faults.chance(5) { position -= 1 }
+      if position > cluster.earliest[partition] ?? 0, faults.chance(5) { position -= 1 }
       let end = min(log.count, Int(position) + Int.random(in: 0...4, using: &faults.random))
       while position < end {
         let record = log[Int(position)]
@@ -175,10 +182,13 @@ final class FakeConsumer: ConsumerPort {
   func earliestOffsets(of partitions: [TopicPartition], timeoutMilliseconds: Int32) throws(KafkaError)
     -> [PartitionOffset]
   {
-    partitions.map { PartitionOffset($0, offset: 0) }
+    partitions.map { PartitionOffset($0, offset: cluster.earliest[$0] ?? 0) }
   }
   func watermarks(of partition: TopicPartition, timeoutMilliseconds: Int32) throws(KafkaError) -> Watermarks {
-    Watermarks(earliest: 0, latest: 0)
+    let topic = cluster.topics.firstIndex(of: partition.topic) ?? 0
+    return Watermarks(
+      earliest: cluster.earliest[partition] ?? 0,
+      latest: Int64(cluster.inputs[topic][Int(partition.partition)].count))
   }
   func drainEvents() -> [ClientEvent] { [] }
   func close() throws(KafkaError) {}

@@ -128,7 +128,7 @@ private let rows: [Row] = [
   @Test("every refusal says what an operator can do", arguments: rows) fileprivate func refusalsAdvise(_ row: Row) {
     guard case .halt(let refusal) = row.exactlyOnce else { return }
     let commands = OperatorCommands(configurationFile: "/etc/tidewatch.yaml", partition: 3)
-    let text = refusal.message(commands, hasState: !row.disk.epochs.isEmpty, directory: "/state/g/p3")
+    let text = refusal.message(commands, newest: row.disk.epochs.last?.tag, directory: "/state/g/p3")
     let command: RecoveryOption? =
       switch refusal {
       case .offsetsMissing: .adoptDisk
