@@ -66,7 +66,8 @@ let package = Package(
     .executableTarget(
       name: "tidewatch",
       dependencies: [
-        "Events", "Engine", "Configuration", "Import", "Replay", "Checkpoint", "Demo", "CommandSupport", "Daemon",
+        "Events", "Customers", "Engine", "Configuration", "Import", "Replay", "Checkpoint", "Demo", "CommandSupport",
+        "Daemon",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

@@ -46,7 +46,8 @@ public enum CheckpointError: Error, Hashable, Sendable, CustomStringConvertible 
       let directory = damage.path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
         .joined(separator: "/")
       return "damaged checkpoint: \(damage). Nothing was changed. "
-        + "Run `tidewatch checkpoint verify \(directory)` to see how far the files are good"
+        + "Stop the daemon and run `tidewatch checkpoint repair \(directory)`, which shows what can be saved and changes "
+        + "nothing before it is told to"
     case .unsupportedFormat(let path, let version, let release):
       let needed =
         release.map { "tidewatch \($0) or newer" } ?? "the version of tidewatch that wrote it, or a newer one"

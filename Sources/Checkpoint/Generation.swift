@@ -58,14 +58,8 @@ struct Generation {
   static func withAdvice(_ error: CheckpointError, base: FileName, files: [FileName]) -> CheckpointError {
     guard case .damaged(var damage) = error else { return error }
     let older = files.filter { $0.kind == .base && $0.epoch < base.epoch }.max { $0.epoch < $1.epoch }
-    if let older, files.contains(FileName(.log, older.epoch + 1)) {
-      damage.reason +=
-        "; the generation before it (\(older.text) and the logs after it) is kept: "
-        + "if that verifies, move \(base.text) elsewhere and start again"
-    } else if files.contains(FileName(.log, 0)) {
-      damage.reason +=
-        "; the log from the first epoch on is kept: "
-        + "if that verifies, move \(base.text) elsewhere and start again"
+    if (older.map { files.contains(FileName(.log, $0.epoch + 1)) } ?? false) || files.contains(FileName(.log, 0)) {
+      damage.reason += "; the files of the generation before it are kept, and may lead to the same state"
     }
     return .damaged(damage)
   }

@@ -55,7 +55,8 @@ public struct PartitionReport: Sendable {
 extension PartitionReport {
   /// Reads headers and checks the logs. `blockLimit`: how many of the newest epochs to list.
   ///
-  /// On a directory in use the end may look torn, and files may vanish while looked at.
+  /// Also of a directory in use: what looks damaged or is gone is looked at again, until two looks agree. The end of a
+  /// log may look torn there.
   /// - Throws: when the directory cannot be listed; everything else is in the report.
   public static func inspect(
     _ directory: String, on disk: any Disk = PosixDisk(), blockLimit: Int = 16
@@ -73,6 +74,21 @@ extension PartitionReport {
   private enum Reads { case heads, everything }
 
   private static func read(
+    _ directory: String, on disk: any Disk, blockLimit: Int, reads: Reads
+  ) throws(DiskError) -> PartitionReport {
+    var report = try look(directory, on: disk, blockLimit: blockLimit, reads: reads)
+    for _ in 1..<PartitionSnapshot.attempts where !report.isSound {
+      let next = try look(directory, on: disk, blockLimit: blockLimit, reads: reads)
+      let isSettled =
+        next.error == report.error && next.files.map(\.name) == report.files.map(\.name)
+        && next.files.map(\.damage) == report.files.map(\.damage)
+      report = next
+      if isSettled { break }
+    }
+    return report
+  }
+
+  private static func look(
     _ directory: String, on disk: any Disk, blockLimit: Int, reads: Reads
   ) throws(DiskError) -> PartitionReport {
     let names = try disk.list(directory)

@@ -127,7 +127,7 @@ struct LogScan {
   }
 
   /// The first byte at or after `start` at which a whole block of this lineage begins.
-  private static func laterBlock(
+  static func laterBlock(
     _ reader: FileReader, from start: UInt64, lineage: Lineage
   ) throws(CheckpointError) -> UInt64? {
     let headBytes = FrameKind.epochBlock.bytesMin

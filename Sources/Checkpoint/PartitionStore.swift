@@ -11,8 +11,13 @@ public final class PartitionStore {
   /// When to rewrite the base, and how large the disk may grow.
   ///
   /// A rewrite is due when the log has more bytes than `logRatio` times the base and more than `logBytesMin`. Two
-  /// generations are kept, so with a live state of L bytes the files take at most about `(2 + 2 * logRatio) * L`, plus
-  /// another L and what is appended meanwhile during a rewrite, where `logRatio * L` is at least `logBytesMin`.
+  /// generations are kept. So with a base of at most S bytes (the live keys and values, 6 bytes for each, 64 for each MiB,
+  /// and less than 2 KiB), blocks of at most B bytes, and M bytes appended while a rewrite goes on, the files take at most
+  ///
+  ///     2 S + 2 (max(logBytesMin, logRatio S, M) + B)     between rewrites: with the defaults, four times the state
+  ///     3 S + 2 (max(logBytesMin, logRatio S, M) + B) + M during one: five times, and what is appended meanwhile
+  ///
+  /// and 64 bytes a file. After a failed rewrite the log grows by another `logBytesMin` before the next attempt.
   public struct Policy: Sendable {
     public let logRatio: Double
     public let logBytesMin: UInt64
@@ -57,18 +62,24 @@ public final class PartitionStore {
   ///
   /// The chunks of the base are checked by `restore`, which reads them anyway.
   /// - Throws: `.locked`, `.damaged`, `.unsupportedFormat`, `.disk`. On damage nothing is changed.
-  public init(
+  public convenience init(
     opening directory: String, on disk: any Disk = PosixDisk(), policy: Policy = Policy()
   ) throws(CheckpointError) {
     let lock: (any DiskLock)?
-    let names: [String]
     do {
       try disk.createDirectories(directory)
       lock = try disk.lock(CheckpointLayout.join(directory, CheckpointLayout.lockName))
-      names = try disk.list(directory)
     } catch { throw .disk(error) }
     guard let lock else { throw .locked(directory: directory) }
+    try self.init(locked: directory, lock: lock, on: disk, policy: policy)
+  }
 
+  /// Opens the directory under a lock that the caller has taken.
+  init(
+    locked directory: String, lock: any DiskLock, on disk: any Disk, policy: Policy = Policy()
+  ) throws(CheckpointError) {
+    let names: [String]
+    do { names = try disk.list(directory) } catch { throw .disk(error) }
     generation = try Generation.scan(directory, names: names, on: disk)
     self.directory = directory
     self.policy = policy

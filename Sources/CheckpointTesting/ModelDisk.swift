@@ -102,7 +102,9 @@ public final class ModelDisk: Disk {
     try state.withLock { state throws(DiskError) in
       guard state.directories.contains(directory) else { throw DiskError(.list, path: directory, code: ENOENT) }
       let prefix = directory + "/"
-      return state.names.keys.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }.sorted()
+      // Of what lies deeper only the directory is listed.
+      let below = (Array(state.names.keys) + state.directories).filter { $0.hasPrefix(prefix) }
+      return Set(below.map { String($0.dropFirst(prefix.count).prefix { $0 != "/" }) }).sorted()
     }
   }
 

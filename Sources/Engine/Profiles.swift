@@ -15,13 +15,28 @@ extension EngineTask {
 
   /// Writes every customer's profile as of the clock, in order of customer id.
   public mutating func emitAllProfiles() {
-    for index in sortedByID((0..<UInt32(table.count)).map { CustomerIndex(number: $0) }) { writeProfileNow(index) }
+    for index in customersByID() { writeProfileNow(index) }
   }
 
   /// Writes the profiles of the customers in these places as of the clock, so that many can be written in bounded parts.
   /// - Parameter places: cut to `0..<customerCount`; the order is that of the table.
   public mutating func emitProfiles(in places: Range<Int>) {
     for number in places.clamped(to: 0..<table.count) { writeProfileNow(CustomerIndex(number: UInt32(number))) }
+  }
+
+  /// All customers in order of id.
+  public func customersByID() -> [CustomerIndex] {
+    sortedByID((0..<UInt32(table.count)).map { CustomerIndex(number: $0) })
+  }
+
+  /// Valid until the task changes.
+  public func id(of index: CustomerIndex) -> UnsafeRawBufferPointer { table.record(index).id }
+
+  /// Writes one customer's profile as of the clock, under the current rules: where a sweep after a change of rules has not
+  /// come to the customer yet, it is brought to them first.
+  public mutating func emitProfile(of index: CustomerIndex) {
+    if table.record(index).header.ruleGeneration != ruleLayouts.currentGeneration { adoptRules(index) }
+    writeProfileNow(index)
   }
 
   private mutating func writeProfileNow(_ index: CustomerIndex) {

@@ -1,4 +1,4 @@
-// `tidewatch checkpoint`: looks at saved state without changing it.
+// `tidewatch checkpoint`, and looking at saved state without changing it.
 
 import ArgumentParser
 import Checkpoint
@@ -8,8 +8,8 @@ import Foundation
 struct CheckpointCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "checkpoint",
-    abstract: "Look at the state on disk without changing it.",
-    subcommands: [Inspect.self, Verify.self])
+    abstract: "Look at the state on disk, copy it, export it, repair it.",
+    subcommands: [Inspect.self, Verify.self, Repair.self, Backup.self, Export.self])
 
   struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -35,8 +35,8 @@ struct CheckpointCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Read every byte of a state directory and check every checksum.",
       discussion: """
-        Like 'inspect', and reads both generations whole, restores the newest in memory and counts its live keys. \
-        Best on a copy or while the daemon is stopped: files may vanish while they are looked at.
+        Like 'inspect', and reads both generations whole, restores the newest in memory and counts its live keys. May be \
+        used on a running daemon's directory: what looks wrong is looked at again before it is called damaged.
 
         EXIT STATUS: 0 everything is sound; 65 something is damaged (the message says which file, at which byte); \
         66 DIR is missing, cannot be read or holds no checkpoint.
@@ -70,14 +70,7 @@ private func report(
 ) throws {
   let reports: [PartitionReport]
   do {
-    let directories = try CheckpointLayout.partitions(under: options.directory)
-    if directories.isEmpty {
-      throw CommandFailure(
-        .noInput,
-        "\(options.directory) holds no checkpoint. Give the directory that state.dir names in the configuration, "
-          + "one group's in it, or one partition's (p0, p1, ...)")
-    }
-    reports = try directories.map(read)
+    reports = try checkpointPartitions(under: options.directory).map(read)
   } catch let error as DiskError {
     throw CommandFailure(error.kind == .inputOutput ? .inputOutput : .noInput, error.description)
   }

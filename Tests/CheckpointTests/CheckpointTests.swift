@@ -328,6 +328,7 @@ import Testing
     #expect(
       bad.description
         == "damaged checkpoint: /s/p0/log-1.tw at byte 64: the checksum is wrong. Nothing was changed. "
-        + "Run `tidewatch checkpoint verify /s/p0` to see how far the files are good")
+        + "Stop the daemon and run `tidewatch checkpoint repair /s/p0`, which shows what can be saved and changes "
+        + "nothing before it is told to")
   }
 }

@@ -240,8 +240,8 @@ private let lastBase = directory + "/base-000000000003.tw"
     #expect {
       try sample.check(sample.disk)
     } throws: { error in
-      "\(error)".contains("move base-000000000003.tw elsewhere")
-        && "\(error)".contains("tidewatch checkpoint verify \(directory)`")
+      "\(error)".contains("the generation before it are kept")
+        && "\(error)".contains("tidewatch checkpoint repair \(directory)`")
     }
   }
 }
