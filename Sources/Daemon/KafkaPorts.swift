@@ -107,10 +107,11 @@ final class KafkaProducerPort: ProducerPort {
 }
 
 /// The system's clocks.
-final class SystemWall: Wall {
-  var now: Instant { Instant(microseconds: Self.microseconds(CLOCK_REALTIME)) }
-  var monotonicMicroseconds: Int64 { Self.microseconds(CLOCK_MONOTONIC) }
-  func sleep(milliseconds: Int32) { usleep(UInt32(max(0, milliseconds)) * 1_000) }
+package final class SystemWall: Wall {
+  package init() {}
+  package var now: Instant { Instant(microseconds: Self.microseconds(CLOCK_REALTIME)) }
+  package var monotonicMicroseconds: Int64 { Self.microseconds(CLOCK_MONOTONIC) }
+  package func sleep(milliseconds: Int32) { usleep(UInt32(max(0, milliseconds)) * 1_000) }
 
   static func microseconds(_ clock: clockid_t) -> Int64 {
     var time = timespec()

@@ -109,8 +109,10 @@ public struct EngineTask: ~Copyable {
     fireTimers(of: index, upTo: now)
 
     let before = record.header.totals
+    // A local: with the thread sanitizer, `symbols.pointee` counts as an access to all of self.
+    let names = symbols
     let touched = table.apply(
-      event, to: index, now: now, symbols: &symbols.pointee, context: context.records, counters: &recordCounters)
+      event, to: index, now: now, symbols: &names.pointee, context: context.records, counters: &recordCounters)
     let isLate = event.time < now
     let cause: Cause =
       switch event.type {

@@ -18,6 +18,7 @@ package final class Scheduler: @unchecked Sendable {
     let process: SimulatedProcess?
     let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     var hasEnded = false
+    var isJoined = false
     /// Not before this instant; nil while it could run at once.
     var wakeAt: Int64?
     /// Woken earlier by this signal.
@@ -41,8 +42,9 @@ package final class Scheduler: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let finished = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   private var threads: [Thread] = []
+  /// Ended, and perhaps joined by nobody.
+  private var endedThreads: [Thread] = []
   private var running: Thread?
-  private var isStarted = false
   private var random: SeededGenerator
   private var time: Int64 = 1_000_000
   /// In percent: how often a yield hands the token to another thread.
@@ -125,6 +127,7 @@ package final class Scheduler: @unchecked Sendable {
     pthread_mutex_lock(mutex)
     thread.hasEnded = true
     threads.removeAll { $0 === thread }
+    endedThreads.append(thread)
     for other in threads where other.joined === thread {
       other.joined = nil
       other.wakeAt = nil
@@ -136,12 +139,13 @@ package final class Scheduler: @unchecked Sendable {
   /// Runs all threads to their end. Called by the one thread that is not simulated.
   package func run() {
     pthread_mutex_lock(mutex)
-    isStarted = true
     pass()
     while !threads.isEmpty { pthread_cond_wait(finished, mutex) }
     running = nil
-    isStarted = false
+    let left = endedThreads.filter { !$0.isJoined }
+    endedThreads = []
     pthread_mutex_unlock(mutex)
+    for thread in left { pthread_join(thread.native, nil) }
   }
 
   /// Gives the token to somebody who can run, letting time go on if nobody can. The mutex is held.
@@ -243,6 +247,8 @@ package final class Scheduler: @unchecked Sendable {
         waiting.joined = thread
         handOver(waiting)
       }
+      thread.isJoined = true
+      endedThreads.removeAll { $0 === thread }
     }
     pthread_join(thread.native, nil)
   }

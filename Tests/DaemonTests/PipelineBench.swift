@@ -65,6 +65,20 @@ final class PipelineBench {
     if let failure { throw failure }
   }
 
+  /// Runs the data plane on real threads until `count` outputs are committed.
+  func runOnSystemThreads(until count: Int) {
+    let stop = stop
+    producer.onCommit = { if $0 >= count { stop.stop() } }
+    var settings = settings(SimulatedProcess(scheduler))
+    settings.threads = SystemThreads()
+    // So small that bases are rewritten all the time, by a third thread.
+    settings.configuration.state.rewriteMinimumBytes = 600
+    end = DataPlane(
+      settings, consumer: consumer, producer: producer, wall: SystemWall(), stop: stop, looks: Mailbox(),
+      published: Shared(DaemonSnapshot()), notifier: nil
+    ).run(partitionCount: 1)
+  }
+
   /// For an hour of simulated time at most.
   func waitUntil(_ condition: () -> Bool) {
     let deadline = scheduler.now + 3_600_000_000
@@ -91,10 +105,16 @@ final class PipelineBench {
   }
 }
 
-/// The one partition and what is committed for it.
-final class ScriptedCluster {
-  var values: [[UInt8]] = []
-  var committed: PartitionOffset?
+/// The one partition and what is committed for it; behind locks, for tests with real threads.
+final class ScriptedCluster: Sendable {
+  private let state = Mutex<(values: [[UInt8]], committed: PartitionOffset?)>(([], nil))
+  var count: Int { state.withLock { $0.values.count } }
+  subscript(offset: Int64) -> [UInt8] { state.withLock { $0.values[Int(offset)] } }
+  func append(_ value: [UInt8]) { state.withLock { $0.values.append(value) } }
+  var committed: PartitionOffset? {
+    get { state.withLock { $0.committed } }
+    set { state.withLock { $0.committed = newValue } }
+  }
 }
 
 final class ScriptedConsumer: ConsumerPort {
@@ -116,7 +136,7 @@ final class ScriptedConsumer: ConsumerPort {
   }
 
   func append(_ count: Int) {
-    for number in cluster.values.count..<cluster.values.count + count { cluster.values.append(Array("\(number)".utf8)) }
+    for number in cluster.count..<cluster.count + count { cluster.append(Array("\(number)".utf8)) }
   }
 
   func subscribe(to topics: [String], timeoutMilliseconds: Int32) throws(KafkaError) -> [TopicMetadata] { [] }
@@ -124,11 +144,11 @@ final class ScriptedConsumer: ConsumerPort {
     polls += 1
     scheduler.sleep(microseconds: 1_000)
     if let start = position {
-      let end = min(Int64(cluster.values.count), start + 3)
+      let end = min(Int64(cluster.count), start + 3)
       position = end
       for offset in start..<end {
         applied.append(offset)
-        cluster.values[Int(offset)].withUnsafeBytes { value in
+        cluster[offset].withUnsafeBytes { value in
           [UInt8(107)].withUnsafeBytes { key in
             body(InputItem(kind: .record, topic: 0, partition: 0, offset: offset, key: key, value: value))
           }
@@ -156,7 +176,7 @@ final class ScriptedConsumer: ConsumerPort {
     partitions.map { PartitionOffset($0, offset: 0) }
   }
   func watermarks(of partition: TopicPartition, timeoutMilliseconds: Int32) throws(KafkaError) -> Watermarks {
-    Watermarks(earliest: 0, latest: Int64(cluster.values.count))
+    Watermarks(earliest: 0, latest: Int64(cluster.count))
   }
   func drainEvents() -> [ClientEvent] { [] }
   func close() throws(KafkaError) {}
@@ -173,6 +193,11 @@ final class ScriptedProducer: ProducerPort {
   private(set) var committed: [String] = []
   private(set) var lastValue = ""
   private(set) var aborts = 0
+  /// Every so many commits are aborted; 0 for none.
+  var abortEvery = 0
+  private var commits = 0
+  /// Called by the committer's thread after each commit.
+  var onCommit: ((Int) -> Void)?
   private var open: [(id: String, value: String)] = []
   private var offsets: [PartitionOffset] = []
 
@@ -205,10 +230,15 @@ final class ScriptedProducer: ProducerPort {
   }
   func commitTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome {
     if isBlocked, !open.isEmpty { return late("commit") }
+    commits += 1
+    if abortEvery > 0, commits % abortEvery == 0 {
+      return .abort(KafkaError(.messageTimedOut, during: "commit", requiresAbort: true))
+    }
     scheduler.sleep(microseconds: 5_000)
     committed += open.map(\.id)
     if let last = open.last { lastValue = last.value }
     cluster.committed = offsets.last ?? cluster.committed
+    onCommit?(committed.count)
     return .done
   }
   func abortTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome {
