@@ -12,11 +12,12 @@ TEST_FLAGS = $(BUILD_FLAGS) --disable-testable-imports
 BINARY = .build/release/tidewatch
 SOURCES = Package.swift Sources Tests
 
-.PHONY: help deps build test demo check check-data format format-check clean
+.PHONY: help deps build test test-threads demo check check-data format format-check clean
 
 help:
 	@echo "make demo           install what is missing, build, and run the main job on an embedded broker (Ctrl-C ends it)"
 	@echo "make test           install what is missing and run all tests"
+	@echo "make test-threads   run the hand-off between threads under the thread sanitizer"
 	@echo "make build          install what is missing and build $(BINARY)"
 	@echo "make check          check the configuration in config/"
 	@echo "make check-data     import and replay the published data sets in ../shared/data"
@@ -39,6 +40,10 @@ demo: build
 
 check: build
 	$(BINARY) check --config config/tidewatch.yaml $(ARGS)
+
+# Data plane, committer and rewrite under the thread sanitizer; a build of its own.
+test-threads: deps
+	$(SWIFT) test --sanitize=thread --scratch-path .build/threads $(SWIFT_FLAGS) --filter 'HandoffTests|PipelineTests' $(ARGS)
 
 check-data: deps
 	TIDEWATCH_TEST_DATA_REQUIRED=1 $(SWIFT) test $(TEST_FLAGS) --filter PublishedData

@@ -1,7 +1,6 @@
 // The line between the data plane and the committer: one epoch goes out, its outcome comes back.
 
 import Kafka
-import Synchronization
 
 /// Has room for one epoch: the data plane sends the next only after the outcome of the last.
 final class CommitLine: Sendable {
@@ -32,7 +31,7 @@ final class CommitLine: Sendable {
     var busySince: Int64?
   }
 
-  private let state = Mutex(State())
+  private let state = Guarded(State())
   private let orders: any Signal
   private let outcomes: any Signal
 

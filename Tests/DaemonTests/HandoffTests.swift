@@ -2,6 +2,7 @@
 // (`make test-threads`), which looks at what these do; without it they still show that nothing is lost on the way.
 
 import Daemon
+import Foundation
 import Testing
 
 @Suite struct HandoffTests {
@@ -9,7 +10,9 @@ import Testing
   {
     let bench = try PipelineBench(records: 5_000)
     bench.producer.abortEvery = abortEvery
-    bench.runOnSystemThreads(until: 5_000)
+    let directory = FileManager.default.temporaryDirectory.appending(path: "tidewatch-handoff-\(UUID())").path
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    bench.runOnSystemThreads(until: 5_000, stateIn: directory)
     #expect(bench.end == DataPlaneEnd(.ok))
     #expect(bench.producer.committed == (0..<5_000).map { "0-0-\($0)" })
     #expect(bench.producer.lastValue == "5000 \((0..<5_000).reduce(0, +))")

@@ -66,11 +66,14 @@ final class PipelineBench {
   }
 
   /// Runs the data plane on real threads until `count` outputs are committed.
-  func runOnSystemThreads(until count: Int) {
+  /// - Parameter directory: on a real disk, because the sanitizer does not see through the model's lock.
+  func runOnSystemThreads(until count: Int, stateIn directory: String) {
     let stop = stop
     producer.onCommit = { if $0 >= count { stop.stop() } }
     var settings = settings(SimulatedProcess(scheduler))
     settings.threads = SystemThreads()
+    settings.disk = PosixDisk()
+    settings.configuration.state.directory = directory
     // So small that bases are rewritten all the time, by a third thread.
     settings.configuration.state.rewriteMinimumBytes = 600
     end = DataPlane(
