@@ -12,13 +12,15 @@ TEST_FLAGS = $(BUILD_FLAGS) --disable-testable-imports
 BINARY = .build/release/tidewatch
 SOURCES = Package.swift Sources Tests
 
-.PHONY: help deps build test test-threads demo check check-data format format-check clean
+.PHONY: help deps build test test-threads demo check check-data simulate planted format format-check clean
 
 help:
 	@echo "make demo           install what is missing, build, and run the main job on an embedded broker (Ctrl-C ends it)"
 	@echo "make test           install what is missing and run all tests"
 	@echo "make test-threads   run the hand-off between threads under the thread sanitizer"
 	@echo "make build          install what is missing and build $(BINARY)"
+	@echo "make simulate       run the daemon against a modelled Kafka, disk and clock: SEEDS=10000, or SEED=N"
+	@echo "make planted        see whether the simulator finds planted defects"
 	@echo "make check          check the configuration in config/"
 	@echo "make check-data     import and replay the published data sets in ../shared/data"
 	@echo "make format         format all Swift sources in place"
@@ -56,3 +58,16 @@ format-check:
 
 clean:
 	$(SWIFT) package clean
+
+# `make simulate SEEDS=10000`, or one seed again: `make simulate SEED=17 ARGS=--trace`
+SEEDS ?= 1
+SIMULATE = .build/release/tidewatch-simulate
+simulate: deps
+	$(SWIFT) build $(BUILD_FLAGS) --product tidewatch-simulate
+	$(SIMULATE) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# A build of its own, with defects in it: does the simulator find each?
+PLANTED = .build/planted
+planted: deps
+	$(SWIFT) build $(SWIFT_FLAGS) --traits PlantedBugs --scratch-path $(PLANTED) --product tidewatch-simulate
+	$(PLANTED)/debug/tidewatch-simulate planted $(ARGS)

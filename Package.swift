@@ -4,8 +4,13 @@ import PackageDescription
 let settings: [SwiftSetting] =
   Context.environment["TIDEWATCH_WARNINGS"] == "errors" ? [.treatAllWarnings(as: .error)] : []
 
+let plantedBugs = Target.Dependency.target(name: "PlantedBugs", condition: .when(traits: ["PlantedBugs"]))
+
 let package = Package(
   name: "tidewatch",
+  traits: [
+    .trait(name: "PlantedBugs", description: "Defects to be switched on one by one: does the simulator find them?")
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -43,8 +48,11 @@ let package = Package(
       name: "Import", dependencies: ["Events", "CZlib", .product(name: "Yams", package: "Yams")],
       swiftSettings: settings),
 
+    // Defects for the simulator to find; nothing of it is in a normal build.
+    .target(name: "PlantedBugs", swiftSettings: settings),
+
     // The part that touches disk and network.
-    .target(name: "Checkpoint", dependencies: ["CXXHash"], swiftSettings: settings),
+    .target(name: "Checkpoint", dependencies: ["CXXHash", plantedBugs], swiftSettings: settings),
     .target(name: "CheckpointTesting", dependencies: ["Checkpoint"], swiftSettings: settings),
     .target(name: "Kafka", dependencies: ["CRdKafka"], swiftSettings: settings),
 
@@ -52,13 +60,25 @@ let package = Package(
     .target(
       name: "Daemon",
       dependencies: [
-        "Events", "Customers", "Rules", "Engine", "Configuration", "Checkpoint", "Kafka",
+        "Events", "Customers", "Rules", "Engine", "Configuration", "Checkpoint", "Kafka", plantedBugs,
         .product(name: "FlyingFox", package: "FlyingFox"),
       ],
       swiftSettings: settings),
 
     // The daemon's threads under one seed, for the simulator and its tests.
-    .target(name: "Simulation", dependencies: ["CheckpointTesting", "Daemon", "Events"], swiftSettings: settings),
+    .target(
+      name: "Simulation",
+      dependencies: [
+        "Checkpoint", "CheckpointTesting", "CommandSupport", "Configuration", "Daemon", "Engine", "Events", "Kafka",
+      ],
+      swiftSettings: settings),
+    .executableTarget(
+      name: "tidewatch-simulate",
+      dependencies: [
+        "Simulation", "CommandSupport", "Configuration", plantedBugs,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: settings),
 
     // The command line.
     .target(name: "CommandSupport", swiftSettings: settings),
@@ -101,6 +121,9 @@ let package = Package(
     .testTarget(name: "CommandSupportTests", dependencies: ["CommandSupport"], swiftSettings: settings),
     .testTarget(
       name: "SchemaTests", dependencies: ["SchemaTesting", "Engine", "Events", "Models", "Rules"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["Simulation", "Configuration"], exclude: ["failed-seeds.txt"],
       swiftSettings: settings),
     // Runs the built binary as a user would.
     .testTarget(

@@ -1,5 +1,9 @@
 // The store's side of a base rewrite: when it is due, what it may read, and taking over its result.
 
+#if PlantedBugs
+  import PlantedBugs
+#endif
+
 extension PartitionStore {
   /// Starts a rewrite of the base if one is due: the current log is closed, a new one begun, and the returned rewriter
   /// makes the base of the newest epoch out of the closed files while this store goes on appending.
@@ -8,7 +12,13 @@ extension PartitionStore {
   /// newest epoch is unconfirmed, a rewrite is under way or the log is short (unless `evenIfShort`).
   /// - Throws: `.disk` when the new log cannot be begun. If it may have been, the store is poisoned.
   public func startRewriteIfDue(evenIfShort: Bool = false) throws(CheckpointError) -> BaseRewriter? {
-    guard case .ready = phase, rewriting == nil, let newest = newestHeader, confirmed == newest.epoch,
+    #if PlantedBugs
+      let takesUncommitted = PlantedBug.isPlanted(.baseFromUncommitted)
+    #else
+      let takesUncommitted = false
+    #endif
+    guard case .ready = phase, rewriting == nil, let newest = newestHeader,
+      confirmed == newest.epoch || takesUncommitted,
       generation.base?.epoch != newest.epoch, let lineage = generation.lineage
     else { return nil }
     let bytes = logBytes

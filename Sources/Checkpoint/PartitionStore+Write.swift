@@ -1,5 +1,9 @@
 // Appending epochs, making them durable, and cutting those that never happened.
 
+#if PlantedBugs
+  import PlantedBugs
+#endif
+
 extension PartitionStore {
   /// Makes `epoch` the newest, cutting every later block and any torn tail, and makes the store writable.
   ///
@@ -117,7 +121,12 @@ extension PartitionStore {
     case .prepared: throw .misuse("sync of a block that was prepared and not written")
     case .unsynced(let location, let header):
       guard let active else { throw .misuse("sync before truncate(after:)") }
-      do { try active.sync() } catch {
+      #if PlantedBugs
+        let skipsSync = PlantedBug.isPlanted(.commitBeforeSync)
+      #else
+        let skipsSync = false
+      #endif
+      do { if !skipsSync { try active.sync() } } catch {
         abandonTail(error)
         throw .disk(error)
       }
@@ -206,7 +215,11 @@ extension PartitionStore {
     }
     do {
       try disk.rename(temporary, to: path(segment.name))
-      try disk.syncDirectory(directory)
+      #if PlantedBugs
+        if !PlantedBug.isPlanted(.renameWithoutSync) { try disk.syncDirectory(directory) }
+      #else
+        try disk.syncDirectory(directory)
+      #endif
       active = try disk.open(path(segment.name), .readWrite)
     } catch {
       poison(error.description)

@@ -80,6 +80,26 @@ public final class ModelDisk: Disk {
     setContents(bytes, of: path)
   }
 
+  /// What would be found if the machine lost power now: with `losingEverything`, nothing unsynced survives; else as much
+  /// as `seed` decides. An independent disk without faults.
+  public func afterCrash(losingEverything: Bool, seed: UInt64) -> ModelDisk {
+    let copy = ModelDisk(seed: seed)
+    state.withLock { old in
+      copy.state.withLock { new in
+        new.files = old.files
+        new.names = old.names
+        new.durableNames = old.durableNames
+        new.pendingNames = losingEverything ? [] : old.pendingNames
+        new.directories = old.directories
+        if losingEverything {
+          for number in new.files.indices { new.files[number].replace(new.files[number].durableBytes) }
+        }
+        new.crash()
+      }
+    }
+    return copy
+  }
+
   /// An independent disk with the same files, all durable, and no faults.
   public func copy(seed: UInt64) -> ModelDisk {
     let copy = ModelDisk(seed: seed)
@@ -90,16 +110,40 @@ public final class ModelDisk: Disk {
 
   // MARK: Disk
 
-  public func createDirectories(_ path: String) throws(DiskError) {
+  private var life: Int { state.withLock { $0.life } }
+
+  public func createDirectories(_ path: String) throws(DiskError) { try createDirectories(path, life: life) }
+  public func list(_ directory: String) throws(DiskError) -> [String] { try list(directory, life: life) }
+  public func open(_ path: String, _ mode: OpenMode) throws(DiskError) -> any DiskFile {
+    try openFile(path, mode, life: life)
+  }
+  public func rename(_ from: String, to: String) throws(DiskError) { try rename(from, to: to, life: life) }
+  public func remove(_ path: String) throws(DiskError) { try remove(path, life: life) }
+  public func syncDirectory(_ path: String) throws(DiskError) { try syncDirectory(path, life: life) }
+  public func lock(_ path: String) throws(DiskError) -> (any DiskLock)? { try lock(path, life: life) }
+
+  // MARK: The same for one life
+
+  private func use<T>(
+    _ life: Int, _ operation: DiskError.Operation, _ path: String,
+    _ body: (inout ModelDiskState) throws(DiskError) -> sending T
+  ) throws(DiskError) -> sending T {
     try state.withLock { state throws(DiskError) in
+      guard state.isAlive(life) else { throw DiskError(operation, path: path, code: ENODEV) }
+      return try body(&state)
+    }
+  }
+
+  func createDirectories(_ path: String, life: Int) throws(DiskError) {
+    try use(life, .createDirectory, path) { state throws(DiskError) in
       if state.directories.contains(path) { return }
       try state.change(.createDirectory, path)
       state.directories.insert(path)
     }
   }
 
-  public func list(_ directory: String) throws(DiskError) -> [String] {
-    try state.withLock { state throws(DiskError) in
+  func list(_ directory: String, life: Int) throws(DiskError) -> [String] {
+    try use(life, .list, directory) { state throws(DiskError) in
       guard state.directories.contains(directory) else { throw DiskError(.list, path: directory, code: ENOENT) }
       let prefix = directory + "/"
       // Of what lies deeper only the directory is listed.
@@ -108,8 +152,8 @@ public final class ModelDisk: Disk {
     }
   }
 
-  public func open(_ path: String, _ mode: OpenMode) throws(DiskError) -> any DiskFile {
-    try state.withLock { state throws(DiskError) in
+  func openFile(_ path: String, _ mode: OpenMode, life: Int) throws(DiskError) -> ModelFile {
+    try use(life, .open, path) { state throws(DiskError) in
       if case .create = mode {
         try state.change(.open, path)
         if let number = state.names[path] {
@@ -120,12 +164,12 @@ public final class ModelDisk: Disk {
       }
       guard let number = state.names[path] else { throw DiskError(.open, path: path, code: ENOENT) }
       if case .readWrite = mode, state.faults.isReadOnly { throw DiskError(.open, path: path, code: EROFS) }
-      return ModelFile(self, path: path, number: number, life: state.life)
+      return ModelFile(self, path: path, number: number, life: life)
     }
   }
 
-  public func rename(_ from: String, to: String) throws(DiskError) {
-    try state.withLock { state throws(DiskError) in
+  func rename(_ from: String, to: String, life: Int) throws(DiskError) {
+    try use(life, .rename, from) { state throws(DiskError) in
       guard let number = state.names[from] else { throw DiskError(.rename, path: from, code: ENOENT) }
       try state.change(.rename, from)
       state.names[from] = nil
@@ -134,37 +178,36 @@ public final class ModelDisk: Disk {
     }
   }
 
-  public func remove(_ path: String) throws(DiskError) {
-    try state.withLock { state throws(DiskError) in
+  func remove(_ path: String, life: Int) throws(DiskError) {
+    try use(life, .remove, path) { state throws(DiskError) in
       guard state.names[path] != nil else { throw DiskError(.remove, path: path, code: ENOENT) }
       try state.change(.remove, path)
       state.setName(path, nil)
     }
   }
 
-  public func syncDirectory(_ path: String) throws(DiskError) {
-    try state.withLock { state throws(DiskError) in
+  func syncDirectory(_ path: String, life: Int) throws(DiskError) {
+    try use(life, .sync, path) { state throws(DiskError) in
       try state.change(.sync, path)
       if let code = state.faults.nextDirectorySync {
         state.faults.nextDirectorySync = nil
         throw DiskError(.sync, path: path, code: code)
       }
-      // Only one directory is in use at a time, so all names are its.
-      for step in state.pendingNames { state.applyDurably(step) }
-      state.pendingNames = []
+      state.syncNames(in: path)
     }
   }
 
-  public func lock(_ path: String) throws(DiskError) -> (any DiskLock)? {
+  func lock(_ path: String, life: Int) throws(DiskError) -> (any DiskLock)? {
     let file: any DiskFile
-    do { file = try open(path, .readWrite) } catch {
+    do { file = try openFile(path, .readWrite, life: life) } catch {
       if error.kind != .notFound { throw error }
-      file = try open(path, .create)
+      file = try openFile(path, .create, life: life)
     }
     _ = file
     return state.withLock { state in
-      guard state.locks.insert(path).inserted else { return nil }
-      return ModelLock(self, path: path, life: state.life)
+      guard state.locks[path] == nil else { return nil }
+      state.locks[path] = life
+      return ModelLock(self, path: path, life: life)
     }
   }
 }
@@ -183,16 +226,16 @@ private final class ModelLock: DiskLock {
   deinit {
     disk.state.withLock { state in
       // A lock of a process that died was freed then and may have another owner now.
-      if state.life == life { state.locks.remove(path) }
+      if state.isAlive(life) { state.locks[path] = nil }
     }
   }
 }
 
-private final class ModelFile: DiskFile {
-  private let disk: ModelDisk
-  private let path: String
-  private let number: Int
-  private let life: Int
+final class ModelFile: DiskFile {
+  let disk: ModelDisk
+  let path: String
+  let number: Int
+  let life: Int
 
   init(_ disk: ModelDisk, path: String, number: Int, life: Int) {
     self.disk = disk
@@ -205,7 +248,7 @@ private final class ModelFile: DiskFile {
     _ operation: DiskError.Operation, _ body: (inout ModelDiskState) throws(DiskError) -> sending T
   ) throws(DiskError) -> sending T {
     try disk.state.withLock { state throws(DiskError) in
-      if state.life != life { throw DiskError(operation, path: path, code: ENODEV) }
+      guard state.isAlive(life) else { throw DiskError(operation, path: path, code: ENODEV) }
       return try body(&state)
     }
   }

@@ -50,6 +50,9 @@ struct ModelFileState: Sendable {
     pending = []
   }
 
+  /// What a crash leaves when nothing unsynced survives.
+  var durableBytes: [UInt8] { durable }
+
   mutating func replace(_ bytes: [UInt8]) {
     current = bytes
     durable = bytes
@@ -122,13 +125,32 @@ struct ModelDiskState: Sendable {
   /// Each step changes its names together or not at all.
   var pendingNames: [[(String, Int?)]] = []
   var directories: Set<String> = []
-  var locks: Set<String> = []
+  /// Who holds each lock.
+  var locks: [String: Int] = [:]
   var changeCount = 0
-  /// Counts the starts; files and locks of an earlier one are dead.
-  var life = 0
+  /// Counts the starts, of the disk's own user and of processes that mounted it; files and locks of one that ended are
+  /// dead.
+  private var lives = 1
+  private var alive: Set<Int> = [0]
+  /// The life of whoever uses the disk directly.
+  private(set) var life = 0
   private var isStopped = false
 
   init(seed: UInt64) { random = SeededGenerator(seed: seed) }
+
+  func isAlive(_ life: Int) -> Bool { alive.contains(life) }
+
+  mutating func beginLife() -> Int {
+    defer { lives += 1 }
+    alive.insert(lives)
+    return lives
+  }
+
+  /// A process ends: its locks are free, what it wrote stays.
+  mutating func endLife(_ life: Int) {
+    alive.remove(life)
+    locks = locks.filter { $0.value != life }
+  }
 
   var totalBytes: Int { names.values.reduce(0) { $0 + files[$1].current.count } }
 
@@ -140,6 +162,20 @@ struct ModelDiskState: Sendable {
   mutating func setName(_ path: String, _ number: Int?) {
     names[path] = number
     pendingNames.append([(path, number)])
+  }
+
+  /// Makes what happened to names in one directory durable.
+  mutating func syncNames(in directory: String) {
+    let directory = directory == "/" ? "" : directory
+    var others: [[(String, Int?)]] = []
+    for step in pendingNames {
+      if step.allSatisfy({ Self.parent(of: $0.0) == directory }) { applyDurably(step) } else { others.append(step) }
+    }
+    pendingNames = others
+  }
+
+  private static func parent(of path: String) -> Substring {
+    path.lastIndex(of: "/").map { path[..<$0] } ?? ""
   }
 
   mutating func applyDurably(_ step: [(String, Int?)]) {
@@ -180,7 +216,7 @@ struct ModelDiskState: Sendable {
     files[file].write(bytes, at: offset)
   }
 
-  private mutating func writePart(_ bytes: [UInt8], at offset: Int, file: Int) {
+  mutating func writePart(_ bytes: [UInt8], at offset: Int, file: Int) {
     let count = Int.random(in: 0...bytes.count, using: &random)
     if count > 0 { files[file].write(Array(bytes[..<count]), at: offset) }
   }
@@ -194,8 +230,9 @@ struct ModelDiskState: Sendable {
   }
 
   mutating func restart() {
-    life += 1
-    locks = []
+    alive = []
+    life = beginLife()
+    locks = [:]
     faults = ModelDisk.Faults()
     isStopped = false
   }

@@ -5,6 +5,10 @@ import Configuration
 import Engine
 import Kafka
 
+#if PlantedBugs
+  import PlantedBugs
+#endif
+
 /// Owns the producer. Works off one sealed epoch at a time, by the steps of `TransactionMachine`.
 final class Committer {
   private let delivery: Configuration.Delivery
@@ -146,11 +150,19 @@ final class Committer {
     case .beginTransaction: return StepOutcome(producer.beginTransaction())
     case .produce: return produce(epoch)
     case .sendOffsets:
+      #if PlantedBugs
+        if PlantedBug.isPlanted(.newerMembership) { return sendWithNewestMembership(epoch) }
+      #endif
       guard let membership = epoch.membership else { return .lost("no assignment") }
       return StepOutcome(
         producer.sendOffsets(
           epoch.members.flatMap(\.commits), membership: membership, timeoutMilliseconds: 2_000))
-    case .commitTransaction: return StepOutcome(producer.commitTransaction(timeoutMilliseconds: 2_000))
+    case .commitTransaction:
+      let outcome = StepOutcome(producer.commitTransaction(timeoutMilliseconds: 2_000))
+      #if PlantedBugs
+        if PlantedBug.isPlanted(.timeoutIsSuccess), case .retry = outcome { return .done }
+      #endif
+      return outcome
     case .flush: return flush()
     case .commitOffsets:
       do throws(KafkaError) {
@@ -159,6 +171,16 @@ final class Committer {
       } catch { return StepOutcome(error) }
     }
   }
+
+  #if PlantedBugs
+    private func sendWithNewestMembership(_ epoch: SealedEpoch) -> StepOutcome {
+      guard let newest = try? (offsets as? any ConsumerPort)?.captureMembership() else { return .lost("no assignment") }
+      let outcome = StepOutcome(
+        producer.sendOffsets(epoch.members.flatMap(\.commits), membership: newest, timeoutMilliseconds: 2_000))
+      if case .lost(let text) = outcome { return .retry(text) }
+      return outcome
+    }
+  #endif
 
   private func write(_ epoch: SealedEpoch) -> StepOutcome {
     for task in epoch.members where task.needsWrite {

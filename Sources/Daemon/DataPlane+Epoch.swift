@@ -7,6 +7,10 @@ import Engine
 import Events
 import Kafka
 
+#if PlantedBugs
+  import PlantedBugs
+#endif
+
 extension DataPlane {
   /// Which tasks an epoch is of, and how it is waited for.
   enum EpochKind {
@@ -22,6 +26,9 @@ extension DataPlane {
 
   /// Tells the pipeline what has happened and does what it says.
   func advance(_ event: EpochPipeline.Event) {
+    #if PlantedBugs
+      if PlantedBug.isPlanted(.newerMembership), event == .abandon { return }
+    #endif
     for action in pipeline.handle(event) where end == nil {
       switch action {
       case .seal: seal(.running)
@@ -163,6 +170,13 @@ extension DataPlane {
     takeRewrites()
   }
 
+  #if PlantedBugs
+    private func keepOutputs(of partition: Int32, in logic: any TaskLogic) {
+      guard let aborted = answered.first(where: { $0.partition == partition }) else { return }
+      _ = logic.takeOutputs(leaving: aborted.outputs)
+    }
+  #endif
+
   /// After an abort: every task goes back to its last confirmed epoch and is read again from there.
   private func reloadTasks() {
     guard case .running = ownership.state else {
@@ -182,7 +196,13 @@ extension DataPlane {
         let next = topics.enumerated().map { index, topic in
           block.header.offsets.first { $0.topic == topic }?.next ?? task.firstNext[index]
         }
-        task.takeBack(logic, next: next, skips: block.header.skips)
+        #if PlantedBugs
+          if PlantedBug.isPlanted(.keepOutputsOnAbort) { keepOutputs(of: task.partition, in: logic) }
+          let taken = PlantedBug.isPlanted(.skipReload) ? task.logic : logic
+        #else
+          let taken = logic
+        #endif
+        task.takeBack(taken, next: next, skips: block.header.skips)
       } catch {
         end = DataPlaneEnd(.halted, "partition \(task.partition): \(error)")
         return

@@ -10,6 +10,10 @@ import Engine
 import Events
 import Kafka
 
+#if PlantedBugs
+  import PlantedBugs
+#endif
+
 /// What the data plane is given; all of it may cross threads.
 public struct DataPlaneSettings: Sendable {
   public var configuration: Configuration
@@ -86,6 +90,7 @@ package final class DataPlane {
   var membership: (any GroupMembership)?
   var partitionCount: Int32 = 0
   let rewrites: RewriteWorker
+  private var lastRewritten: Int32 = -1
   /// Tasks that were given back, in case their partitions come again with the next assignment.
   var warm: [Int32: WarmTask] = [:]
   /// Rebalances that came while something else was waited for.
@@ -169,6 +174,9 @@ package final class DataPlane {
     tick()
     sealIfDue()
     guard end == nil else { return }
+    #if PlantedBugs
+      if PlantedBug.isPlanted(.baseFromUncommitted) { takeRewrites() }
+    #endif
     if !pipeline.hasUncommitted { takeRewrites() }
     if settings.stopAtEnd, isEverythingRead { finishBounded() }
     publish(force: false)
@@ -347,6 +355,9 @@ package final class DataPlane {
   }
 
   private func handle(_ item: InputItem, wall: Instant) {
+    #if PlantedBugs
+      if PlantedBug.isPlanted(.applyStaleBatch) { isBatchStale = false }
+    #endif
     guard !isBatchStale, end == nil else { return }
     guard item.topic >= 0, item.partition >= 0, Int(item.partition) < tasksByPartition.count else {
       return handleFailure(item)
@@ -355,6 +366,9 @@ package final class DataPlane {
     switch item.kind {
     case .record:
       // Below: seen before (librdkafka may repeat around a new assignment). Above is legal: transaction markers.
+      #if PlantedBugs
+        if PlantedBug.isPlanted(.applyRepeated) { task.next[item.topic] = min(task.next[item.topic], item.offset) }
+      #endif
       guard item.offset >= task.next[item.topic] else {
         snapshot.droppedRecords += 1
         return
@@ -441,9 +455,13 @@ package final class DataPlane {
   func takeRewrites() {
     if let (partition, result) = rewrites.takeFinished() { finishRewrite(partition, result) }
     guard rewrites.isIdle else { return }
-    for task in orderedTasks where task.halted == nil {
+    // In turns: where the disk is slow, the first partitions must not keep the others waiting for ever.
+    let all = orderedTasks
+    let turn = all.firstIndex { $0.partition > lastRewritten } ?? 0
+    for task in all[turn...] + all[..<turn] where task.halted == nil {
       do {
         guard let rewriter = try task.store.startRewriteIfDue() else { continue }
+        lastRewritten = task.partition
         settings.log.debug("partition \(task.partition): rewriting the base at epoch \(rewriter.epoch)")
         do { try rewrites.start(rewriter, partition: task.partition) } catch {
           task.store.finishRewrite(.failure(.cancelled))

@@ -5,7 +5,7 @@
 /// | state | `assigned` | `revoked` | `lost` | `restored` | `finished` | `refused` | `fenced` |
 /// | --- | --- | --- | --- | --- | --- | --- | --- |
 /// | unassigned | restore → restoring | unassign | unassign | – | – | – | exit → fenced |
-/// | restoring | drop, restore → restoring | drop, unassign → unassigned | drop, unassign → unassigned | read → running | – | drop | exit → fenced |
+/// | restoring | drop, restore → restoring | drop, unassign → unassigned | drop, unassign → unassigned | read → running | – | drop, unassign → lost | exit → fenced |
 /// | running | abandon, drop, restore → restoring | finish epoch → revoking | abandon, drop, unassign → unassigned | – | – | drop → lost | exit → fenced |
 /// | revoking | abandon, drop, restore → restoring | drop, unassign → unassigned | abandon, drop, unassign → unassigned | – | release, unassign → unassigned | drop → lost | exit → fenced |
 /// | lost | restore → restoring | unassign → unassigned | unassign → unassigned | – | unassign → unassigned | – | exit → fenced |
@@ -110,8 +110,10 @@ public struct Ownership: Sendable {
     case (.revoking, .finished):
       state = .unassigned
       return [.release, .unassign]
-    // What the start commits was refused: the committed offsets are to be read anew.
-    case (.restoring, .refused): return [.drop]
+    case (.restoring, .refused):
+      // librdkafka hears nothing of the group until an assignment is answered: to keep it would be to wait for ever.
+      state = .lost
+      return [.drop, .unassign]
     case (.running, .refused), (.revoking, .refused):
       state = .lost
       return [.drop]

@@ -4,6 +4,10 @@ import Checkpoint
 import Engine
 import Kafka
 
+#if PlantedBugs
+  import PlantedBugs
+#endif
+
 /// One partition's share of a sealed epoch.
 ///
 /// From sealing to the outcome the store is the committer's: the data plane does not touch it meanwhile.
@@ -14,8 +18,18 @@ final class SealedTask {
   let needsWrite: Bool
   let tag: EpochTag
   var outputs: OutputBuffer
-  /// The next offset of every topic, each with the tag.
-  let commits: [PartitionOffset]
+  #if PlantedBugs
+    /// Where the task has read to by now.
+    var openOffsets: (() -> [Int64])?
+    private let sealedCommits: [PartitionOffset]
+    var commits: [PartitionOffset] {
+      guard PlantedBug.isPlanted(.offsetsOfOpenEpoch), let open = openOffsets?() else { return sealedCommits }
+      return zip(sealedCommits, open).map { PartitionOffset($0.partition, offset: $1, metadata: $0.metadata) }
+    }
+  #else
+    /// The next offset of every topic, each with the tag.
+    let commits: [PartitionOffset]
+  #endif
 
   init(
     partition: Int32, store: PartitionStore, needsWrite: Bool, tag: EpochTag, outputs: OutputBuffer,
@@ -26,7 +40,11 @@ final class SealedTask {
     self.needsWrite = needsWrite
     self.tag = tag
     self.outputs = outputs
-    self.commits = commits
+    #if PlantedBugs
+      sealedCommits = commits
+    #else
+      self.commits = commits
+    #endif
   }
 }
 

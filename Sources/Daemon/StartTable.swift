@@ -3,6 +3,10 @@
 import Checkpoint
 import Configuration
 
+#if PlantedBugs
+  import PlantedBugs
+#endif
+
 /// What the group has committed for one topic's partition.
 public struct CommittedTopic: Hashable, Sendable {
   public var topic: String
@@ -98,7 +102,12 @@ public func decideStart(committed: [CommittedTopic], disk: DiskState, delivery: 
     guard let newest else { return .begin }
     // Epoch 0 is written before it is committed and holds no customer: nothing is lost with it.
     if disk.epochs.count == 1, newest.tag.epoch == 0 { return .begin }
-    guard disk.endsCleanly else { return .halt(.offsetsMissing(newest: newest.tag)) }
+    #if PlantedBugs
+      let endsCleanly = disk.endsCleanly || PlantedBug.isPlanted(.skipCleanShutdown)
+    #else
+      let endsCleanly = disk.endsCleanly
+    #endif
+    guard endsCleanly else { return .halt(.offsetsMissing(newest: newest.tag)) }
     // The mark was written before the outputs were sent: an outbox may still be waiting.
     return .commitFromDisk(
       epoch: newest.tag.epoch, resendOutbox: delivery == .atLeastOnce, fromEarliest: newTopics(committed, in: newest))
@@ -113,7 +122,14 @@ public func decideStart(committed: [CommittedTopic], disk: DiskState, delivery: 
   let tag = tags[0]
   if tags.contains(where: { $0 != tag }) { return .halt(.tagsDiffer(topics: present.map(\.topic))) }
 
-  guard let block = disk.epochs.first(where: { $0.tag == tag }), let newest else {
+  #if PlantedBugs
+    let isSame = { (found: EpochTag) in
+      PlantedBug.isPlanted(.matchNumberOnly) ? found.epoch == tag.epoch : found == tag
+    }
+  #else
+    let isSame = { (found: EpochTag) in found == tag }
+  #endif
+  guard let block = disk.epochs.first(where: { isSame($0.tag) }), let newest else {
     return .halt(.stateElsewhere(committed: tag, newestOnDisk: disk.epochs.last?.tag))
   }
   for topic in committed {

@@ -125,9 +125,13 @@ final class TaskRuntime {
   private func sealed(_ tag: EpochTag, outputs: OutputBuffer, topics: [String], needsWrite: Bool) -> SealedTask {
     sealedNext = next
     let metadata = tag.description
-    return SealedTask(
+    let task = SealedTask(
       partition: partition, store: store, needsWrite: needsWrite, tag: tag, outputs: outputs,
       commits: zip(topics, next).map { PartitionOffset($0, partition, offset: $1, metadata: metadata) })
+    #if PlantedBugs
+      task.openOffsets = { [weak self] in self?.next ?? [] }
+    #endif
+    return task
   }
 
   /// The sealed epoch is committed, and the store ours again.

@@ -208,8 +208,23 @@ package final class Scheduler: @unchecked Sendable {
   package func sleep(microseconds: Int64) {
     locked {
       guard let thread = current else { return }
-      thread.wakeAt = time + max(1, microseconds)
+      // A dead process's threads have no effect any more: they are only to come to their end.
+      thread.wakeAt = time + (isDead(thread) ? 1 : max(1, microseconds))
       handOver(thread)
+    }
+  }
+
+  private func isDead(_ thread: Thread) -> Bool { thread.process?.isDead ?? false }
+
+  /// The process is killed: whatever its threads wait for, they go on, to unwind.
+  package func kill(_ process: SimulatedProcess) {
+    locked {
+      process.isDead = true
+      process.pausedUntil = .min
+      for thread in threads where thread.process === process {
+        thread.wakeAt = nil
+        thread.awaited = nil
+      }
     }
   }
 
@@ -223,7 +238,7 @@ package final class Scheduler: @unchecked Sendable {
     locked {
       guard let thread = current else { return }
       if !signal.isRung {
-        thread.wakeAt = time + max(1, Int64(milliseconds) * 1_000)
+        thread.wakeAt = time + (isDead(thread) ? 1 : max(1, Int64(milliseconds) * 1_000))
         thread.awaited = signal
         handOver(thread)
       }
@@ -275,10 +290,16 @@ package final class SimulatedProcess: Threads, Wall, @unchecked Sendable {
   package var wallOffset: Int64
   /// Stopped (SIGSTOP) until this simulated instant.
   package var pausedUntil: Int64 = .min
+  /// Killed: its ports do nothing any more, and its waits return at once.
+  package fileprivate(set) var isDead = false
 
-  package init(_ scheduler: Scheduler, wallOffset: Int64 = 1_000_000_000_000) {
+  /// How fast the wall goes, in simulated microseconds: days must pass in minutes for rules that wait for days.
+  package let wallRate: Int64
+
+  package init(_ scheduler: Scheduler, wallOffset: Int64 = 1_000_000_000_000, wallRate: Int64 = 1) {
     self.scheduler = scheduler
     self.wallOffset = wallOffset
+    self.wallRate = wallRate
   }
 
   package func start(_ name: String, _ body: @escaping @Sendable () -> Void) throws(ThreadError) -> any RunningThread {
@@ -286,7 +307,13 @@ package final class SimulatedProcess: Threads, Wall, @unchecked Sendable {
   }
   package func makeSignal() -> any Signal { SimulatedSignal(scheduler) }
 
-  package var now: Instant { Instant(microseconds: scheduler.now + wallOffset) }
+  package var now: Instant { Instant(microseconds: scheduler.now * wallRate + wallOffset) }
   package var monotonicMicroseconds: Int64 { scheduler.now }
   package func sleep(milliseconds: Int32) { scheduler.sleep(microseconds: Int64(milliseconds) * 1_000) }
+}
+
+/// A value that only the holder of the token touches, for code that has to be sendable.
+package struct TokenGuarded<Value>: @unchecked Sendable {
+  package let value: Value
+  package init(_ value: Value) { self.value = value }
 }

@@ -1,0 +1,242 @@
+// The invariants: at each commit, and at the end against the reference.
+
+import Checkpoint
+import CheckpointTesting
+import Daemon
+import Engine
+import Events
+import Kafka
+
+final class Checks {
+  private struct Ownership: Hashable {
+    var generation: Int
+    var partition: Int32
+  }
+
+  private let journal: Journal
+  private var owners: [Ownership: String] = [:]
+  private var newest: [Int32: EpochTag] = [:]
+
+  init(journal: Journal) { self.journal = journal }
+
+  // MARK: At each commit
+
+  func check(_ offsets: [PartitionOffset], by membership: ModelKafka.Membership, in world: World) {
+    for partition in Set(offsets.map(\.partition.partition)).sorted() {
+      let own = offsets.filter { $0.partition.partition == partition }
+      checkTags(own, partition, world)
+      checkOwner(partition, membership)
+      for offset in own {
+        if let before = world.kafka.committed[offset.partition], before.offset > offset.offset {
+          journal.violate("offsets", "\(offset.partition) goes back from \(before.offset) to \(offset.offset)")
+        }
+      }
+    }
+  }
+
+  private func checkTags(_ offsets: [PartitionOffset], _ partition: Int32, _ world: World) {
+    guard Set(offsets.map(\.partition.topic)) == Set(world.kafka.topics) else {
+      return journal.violate("tags", "partition \(partition) is committed without some of its topics")
+    }
+    guard let tag = offsets.first.flatMap({ EpochTag($0.metadata) }),
+      offsets.allSatisfy({ $0.metadata == tag.description })
+    else {
+      return journal.violate("tags", "partition \(partition) is committed with \(offsets.map(\.metadata))")
+    }
+    if let before = newest[partition] {
+      if before.lineage != tag.lineage {
+        // Nothing is lost with an epoch 0: where the group has forgotten it, a new state may be begun.
+        if before.epoch == 0, world.hasExpired {
+          newest[partition] = tag
+          return checkOnDisk(tag, partition, world)
+        }
+        journal.violate("tags", "partition \(partition): lineage \(tag.lineage) follows \(before.lineage)")
+      } else if before.epoch > tag.epoch || (before.epoch == tag.epoch && before.chain != tag.chain) {
+        journal.violate("tags", "partition \(partition): epoch \(tag.epoch) follows epoch \(before.epoch)")
+      }
+    }
+    newest[partition] = tag
+    checkOnDisk(tag, partition, world)
+  }
+
+  private func checkOwner(_ partition: Int32, _ membership: ModelKafka.Membership) {
+    let key = Ownership(generation: membership.generation, partition: partition)
+    if let before = owners[key], before != membership.member {
+      journal.violate(
+        "owners",
+        "\(before) and \(membership.member) both commit partition \(partition) in generation \(key.generation)")
+    }
+    owners[key] = membership.member
+  }
+
+  /// Whatever a power loss leaves, the epoch must be there.
+  private func checkOnDisk(_ tag: EpochTag, _ partition: Int32, _ world: World) {
+    if world.undamaged != nil { return }
+    let disks = world.members.map(\.disk).reduce(into: [ModelDisk]()) { all, disk in
+      if !all.contains(where: { $0 === disk }) { all.append(disk) }
+    }
+    for losingEverything in [true, false] {
+      let isThere = disks.contains { disk in
+        let crashed = disk.afterCrash(losingEverything: losingEverything, seed: tag.chain)
+        guard let store = try? PartitionStore(opening: Self.directory(partition), on: crashed) else { return false }
+        return store.tags.contains(tag)
+      }
+      if !isThere {
+        return journal.violate(
+          "durable", "partition \(partition): epoch \(tag.epoch) is committed, and a power loss now would lose it")
+      }
+    }
+  }
+
+  static func directory(_ partition: Int32) -> String {
+    CheckpointLayout.directory(state: "/state", name: "g", partition: partition)
+  }
+
+  // MARK: At the end
+
+  func checkEnd(of world: World) {
+    var expected: [Reference.Said] = []
+    var isComplete = !world.hasRefusals
+    for partition in 0..<world.scenario.partitions {
+      guard let found = committedState(partition, world) else {
+        isComplete = false
+        continue
+      }
+      let reference = Reference(world, partition)
+      reference.follow(world.history.way(to: found.page))
+      expected += reference.said
+      if reference.entries != found.entries {
+        journal.violate(
+          "state",
+          "partition \(partition): the stored state is not that of the reference: "
+            + difference(found.entries, reference.entries))
+      }
+      if !world.hasRefusals { checkInputs(reference, partition, world) }
+      checkSize(partition, world)
+    }
+    checkOutputs(expected, world, isComplete: isComplete)
+  }
+
+  private func difference(_ found: [[UInt8]: [UInt8]], _ expected: [[UInt8]: [UInt8]]) -> String {
+    func text(_ bytes: [UInt8]) -> String { String(decoding: bytes.filter { $0 >= 32 && $0 < 127 }, as: UTF8.self) }
+    let missing = expected.keys.filter { found[$0] == nil }
+    let extra = found.keys.filter { expected[$0] == nil }
+    let other = found.keys.filter { expected[$0] != nil && expected[$0] != found[$0] }
+    return
+      "missing \(missing.map(text).sorted()), extra \(extra.map(text).sorted()), different \(other.map(text).sorted())"
+  }
+
+  /// What the committed tag of a partition stands for; nil when nothing is committed.
+  private func committedState(_ partition: Int32, _ world: World) -> (page: Int, entries: [[UInt8]: [UInt8]])? {
+    let topic = TopicPartition(world.kafka.topics[0], partition)
+    guard let metadata = (world.kafka.committed[topic] ?? world.forgotten[topic])?.metadata,
+      let tag = EpochTag(metadata)
+    else {
+      if !world.hasRefusals { journal.violate("state", "partition \(partition): nothing is committed") }
+      return nil
+    }
+    var disks = world.members.map { $0.disk.afterCrash(losingEverything: true, seed: 1) }
+    if let undamaged = world.undamaged { disks.append(undamaged) }
+    var problem = "no disk has it"
+    for disk in disks {
+      do {
+        let store = try PartitionStore(opening: Self.directory(partition), on: disk)
+        guard store.tags.contains(tag) else { continue }
+        var entries: [[UInt8]: [UInt8]] = [:]
+        var page: Int?
+        try store.restore(upTo: tag.epoch) { key, value in
+          if let number = RecordedLogic.page(key: key, value: value) {
+            page = number
+          } else {
+            entries[Array(key)] = value.map { Array($0) }
+          }
+        }
+        guard let page else {
+          problem = "no page in the state"
+          continue
+        }
+        return (page, entries)
+      } catch { problem = "\(error)" }
+    }
+    journal.violate("state", "partition \(partition): epoch \(tag.epoch) cannot be read: \(problem)")
+    return nil
+  }
+
+  /// Every record exactly once, in order.
+  private func checkInputs(_ reference: Reference, _ partition: Int32, _ world: World) {
+    for (index, topic) in world.kafka.topics.enumerated() {
+      let there = world.kafka.logs[TopicPartition(topic, partition)]?.records.map(\.offset) ?? []
+      let read = reference.consumed[index]
+      if there != read {
+        let lost = Set(there).subtracting(read).sorted()
+        let twice = Dictionary(grouping: read, by: { $0 }).filter { $0.value.count > 1 }.keys.sorted()
+        journal.violate(
+          "inputs",
+          "\(topic) [\(partition)]: lost \(lost.prefix(10)), applied twice \(twice.prefix(10)) of \(there.count)")
+      }
+    }
+  }
+
+  /// The files stay within the stated multiple of the live state: two generations with their logs, a third base while it
+  /// is made, and in each log the epochs that came while the rewrite was due or under way.
+  private func checkSize(_ partition: Int32, _ world: World) {
+    // A disk that is slower than the load makes rewrites late.
+    if world.scenario.special != .none || world.scenario.syncMicroseconds.upperBound > 30_000 { return }
+    let directory = Self.directory(partition)
+    let disk = world.members[0].disk
+    let total = disk.paths.filter { $0.hasPrefix(directory + "/") }.reduce(0) {
+      $0 + (disk.contents(of: $1)?.count ?? 0)
+    }
+    guard let store = try? PartitionStore(opening: directory, on: disk.afterCrash(losingEverything: true, seed: 1))
+    else { return }
+    let largest = store.tags.reduce(0) { max($0, (try? store.block(of: $1.epoch).bytes) ?? 0) }
+    let ratio = world.members[0].configuration.state.rewriteRatio
+    let base = Double(max(store.baseBytes, 1_000))
+    let log = max(Double(world.scenario.rewriteMinimumBytes), ratio * base) + Double(8 * largest)
+    let bound = 3 * base + 5 * log
+    if Double(total) > bound {
+      journal.violate("size", "partition \(partition) takes \(total) bytes, more than \(Int(bound))")
+    }
+  }
+
+  private func checkOutputs(_ expected: [Reference.Said], _ world: World, isComplete: Bool) {
+    struct Stream: Hashable {
+      var topic: String
+      var key: [UInt8]
+    }
+    func streams(_ said: [Reference.Said]) -> [Stream: [Reference.Said]] {
+      Dictionary(grouping: said) { Stream(topic: $0.topic, key: $0.key) }
+    }
+    let visible = world.kafka.visibleOutputs
+    if world.scenario.delivery == .atLeastOnce {
+      var first: [String: ModelKafka.Output] = [:]
+      for output in visible {
+        let name = "\(output.topic) \(output.id)"
+        if let before = first[name], before != output {
+          journal.violate("outputs", "\(name) was repeated with other content")
+        }
+        first[name] = output
+      }
+    }
+    var said = visible.map { Reference.Said(topic: $0.topic, key: $0.key, id: $0.id, value: $0.value) }
+    if world.scenario.delivery == .atLeastOnce {
+      // A record that was not delivered is sent again with its whole epoch: the order is that of the last coming.
+      var seen = Set<String>()
+      said = said.reversed().filter { seen.insert("\($0.topic) \($0.id)").inserted }.reversed()
+    }
+    let found = streams(said)
+    let wanted = streams(expected)
+    for stream in Set(found.keys).union(wanted.keys) where found[stream] != wanted[stream] {
+      let a = found[stream] ?? []
+      let b = wanted[stream] ?? []
+      // Sent before the commit that was refused, and never again: allowed only where nobody went on.
+      if world.scenario.delivery == .atLeastOnce, !isComplete, a.starts(with: b) { continue }
+      let place = zip(a, b).enumerated().first { $1.0 != $1.1 }?.offset ?? min(a.count, b.count)
+      journal.violate(
+        "outputs",
+        "\(stream.topic) of \(String(decoding: stream.key, as: UTF8.self)): \(a.count) records instead of \(b.count), the "
+          + "first difference at \(place): \(place < a.count ? a[place].text : "nothing") instead of "
+          + "\(place < b.count ? b[place].text : "nothing")")
+    }
+  }
+}

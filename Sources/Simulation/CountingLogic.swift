@@ -1,0 +1,109 @@
+// A task simple enough to check by hand: it counts the records of each key and says so after each one.
+
+import Daemon
+import Engine
+import Events
+
+/// State: key -> (count, sum of values). Output: one record per input, value `key count sum`, id `partition-topic-offset`.
+/// A record that is not a number becomes a dead letter, and is counted nowhere.
+package final class CountingLogic: TaskLogic {
+  struct Cell: Equatable {
+    var count: Int64
+    var sum: Int64
+  }
+
+  private(set) var cells: [[UInt8]: Cell] = [:]
+  private var changed: Set<[UInt8]> = []
+  private var taskClock: TaskClock
+  package var outputs = OutputBuffer()
+  package private(set) var counters: TaskCounters
+
+  package init(topics: Int, mode: ClockMode) {
+    taskClock = TaskClock(mode: mode, required: [Bool](repeating: false, count: topics), sourceStall: .minutes(15))
+    counters = TaskCounters(topics: topics)
+  }
+
+  package func consume(_ record: InputItem, wall: Instant) {
+    let key = record.key.map { Array($0) } ?? []
+    guard let value = record.value, let number = Int64(String(decoding: value, as: UTF8.self)) else {
+      counters.events[record.topic][TaskCounters.Result.rejected.rawValue] += 1
+      counters.deadLetters["not_a_number", default: 0] += 1
+      return emit(.deadLetters, key: key, "rejected", record)
+    }
+    var cell = cells[key] ?? Cell(count: 0, sum: 0)
+    cell.count += 1
+    cell.sum += number
+    cells[key] = cell
+    changed.insert(key)
+    counters.events[record.topic][TaskCounters.Result.applied.rawValue] += 1
+    emit(.tagChanges, key: key, "\(cell.count) \(cell.sum)", record)
+    taskClock.observe(topic: record.topic, eventTime: wall, brokerTimestamp: record.timestamp)
+    taskClock.update(wall: wall)
+  }
+
+  private func emit(_ topic: OutputTopic, key: [UInt8], _ text: String, _ record: InputItem) {
+    func append(_ bytes: [UInt8]) -> Range<Int> {
+      let start = outputs.bytes.count
+      outputs.bytes += bytes
+      return start..<outputs.bytes.count
+    }
+    let entry = OutputBuffer.Entry(
+      topic: topic, key: append(key), id: append(Array("\(record.partition)-\(record.topic)-\(record.offset)".utf8)),
+      value: append(Array(text.utf8)), emittedAt: taskClock.now)
+    outputs.entries.append(entry)
+  }
+
+  package func reachedEnd(of topic: Int) { taskClock.reachedEnd(of: topic) }
+  package func topicGrew(_ topic: Int, at wall: Instant) { taskClock.topicGrew(topic, at: wall) }
+  package func tick(wall: Instant, maxTimers: Int) -> Bool {
+    taskClock.update(wall: wall)
+    return false
+  }
+  package func advance(to instant: Instant, maxTimers: Int) -> Bool {
+    taskClock.advance(to: instant)
+    return false
+  }
+  package var clock: Instant { taskClock.now }
+  package var clockStatus: TaskClock.Status { taskClock.status }
+  package var isDirty: Bool { !changed.isEmpty || !outputs.isEmpty }
+
+  package func endEpoch(_ epoch: UInt64) {}
+  package func emitProfiles(from start: Int, limit: Int) -> Int? { nil }
+
+  package func drainChanges(_ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void) {
+    for key in changed.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      guard let cell = cells[key] else { continue }
+      key.withUnsafeBytes { key in
+        withUnsafeBytes(of: (cell.count, cell.sum)) { sink(key, $0) }
+      }
+    }
+    changed = []
+  }
+  package func restore(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) throws {
+    cells[Array(key)] = value.map {
+      Cell(count: $0.loadUnaligned(as: Int64.self), sum: $0.loadUnaligned(fromByteOffset: 8, as: Int64.self))
+    }
+  }
+  package func finishRestore(epoch: UInt64, clock: Instant) throws { taskClock.advance(to: clock) }
+  package func resume(epoch: UInt64, clock: Instant) { counters = TaskCounters(topics: counters.events.count) }
+  package func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer {
+    defer { outputs = buffer }
+    return outputs
+  }
+}
+
+package struct CountingFactory: TaskFactory {
+  let topics: Int
+  let mode: ClockMode
+  package var versions: TaskVersions
+
+  package init(topics: Int, mode: ClockMode = .wall, versions: TaskVersions = TaskVersions()) {
+    self.topics = topics
+    self.mode = mode
+    self.versions = versions
+  }
+
+  package func makeTask(partition: Int32, partitionCount: Int32, seed: UInt64) throws -> any TaskLogic {
+    CountingLogic(topics: topics, mode: mode)
+  }
+}
