@@ -271,6 +271,9 @@ extension StepOutcome {
 }
 
 extension KafkaErrorCode {
-  /// The generation the offsets belong to is gone.
-  var endsAssignment: Bool { self == .illegalGeneration || self == .unknownMember }
+  /// The generation the offsets belong to is gone, or about to go: the group no longer takes commits of it. (What was not
+  /// committed is done again by whoever owns the partition next.)
+  var endsAssignment: Bool {
+    self == .illegalGeneration || self == .unknownMember || self == .rebalanceInProgress
+  }
 }
