@@ -163,6 +163,8 @@ public struct Configuration: Sendable {
     public var rewriteMinimumBytes = 64 << 20
     /// ... at least this many times the size of the base it starts from. 1.5...100.
     public var rewriteRatio = 4.0
+    /// How long a partition waits for another process to let go of its directory.
+    public var lockWait = TimeSpan.seconds(60)
   }
 
   public struct Churn: Sendable {

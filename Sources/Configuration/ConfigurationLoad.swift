@@ -252,6 +252,7 @@ extension Configuration {
     state.directory = s.string("dir", state.directory, expected: "a directory")
     state.rewriteMinimumBytes = s.bytes("rewrite_min", state.rewriteMinimumBytes, in: 64 << 10...1 << 40)
     state.rewriteRatio = s.number("rewrite_ratio", state.rewriteRatio, in: 1.5...100)
+    state.lockWait = s.span("lock_wait", state.lockWait, in: .seconds(0) ... .days(1))
     s.finish()
     return state
   }

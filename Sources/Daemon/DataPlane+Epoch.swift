@@ -184,7 +184,12 @@ extension DataPlane {
       return dropTasks()
     }
     for task in orderedTasks {
-      guard let confirmed = task.confirmed else { continue }
+      guard let confirmed = task.confirmed else {
+        // It came late, and its first epoch was refused: started over like one whose lock was waited for.
+        remove(task)
+        locked[task.partition] = wall.monotonicMicroseconds + settings.configuration.state.lockWait.microseconds
+        continue
+      }
       if let (partition, result) = rewrites.cancel(partition: task.partition) { finishRewrite(partition, result) }
       do {
         pastCounters.add(task.logic.counters.withoutCustomers)

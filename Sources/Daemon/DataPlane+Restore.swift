@@ -78,6 +78,7 @@ extension DataPlane {
     publish(force: true)
     halted = [:]
     refused = []
+    locked = [:]
     do { membership = try consumer.captureMembership() } catch {
       end = DataPlaneEnd(.restart, "\(error)")
       return
@@ -86,18 +87,12 @@ extension DataPlane {
       guard let committed = readCommitted(partitions) else { return }
       for partition in partitions where end == nil {
         let own = committed.filter { $0.partition.partition == partition }
-        do { try start(partition, own) } catch let refusal as HaltPartition {
-          if refusal.isByTable { refused.insert(partition) }
-          halt(partition, refusal.reason)
-        } catch let error as KafkaError where error.isRetriable && stop.isStopping {
-          // Asked to stop while the brokers are away: no reason to stay down.
-          end = DataPlaneEnd(.ok)
-        } catch { halt(partition, "\(error)") }
+        start(partition, own)
       }
       settle(.starting)
       if end != nil { return }
       // An abort dropped the tasks: read the tags again, unless the assignment is gone.
-      if tasks.isEmpty && halted.count < partitions.count {
+      if tasks.isEmpty && halted.count + locked.count < partitions.count {
         wait(for: "what the start committed was refused; reading the committed offsets again")
         do { pendingRebalances += try consumer.poll(timeoutMilliseconds: 0) { _ in } } catch { wait(for: "\(error)") }
         guard case .restoring = ownership.state, pendingRebalances.isEmpty else { return }
@@ -138,14 +133,36 @@ extension DataPlane {
     return nil
   }
 
-  /// Opens and restores one task by the start-up table.
-  private func start(_ partition: Int32, _ committed: [CommittedOffset]) throws {
+  /// Opens and restores one task; a partition that cannot be started halts, or waits for its lock.
+  func start(_ partition: Int32, _ committed: [CommittedOffset]) {
+    do { try start(partition, openStore(partition), committed) } catch let refusal as HaltPartition {
+      if refusal.isByTable { refused.insert(partition) }
+      halt(partition, refusal.reason)
+    } catch CheckpointError.locked(let directory) {
+      waitForLock(partition, of: directory)
+    } catch let error as KafkaError where error.isRetriable && stop.isStopping {
+      // Asked to stop while the brokers are away: no reason to stay down.
+      end = DataPlaneEnd(.ok)
+    } catch { halt(partition, "\(error)") }
+  }
+
+  func openStore(_ partition: Int32) throws(CheckpointError) -> PartitionStore {
     let configuration = settings.configuration
-    let directory = CheckpointLayout.directory(
-      state: configuration.state.directory, name: configuration.kafka.group, partition: partition)
     let policy = PartitionStore.Policy(
       logRatio: configuration.state.rewriteRatio, logBytesMin: UInt64(configuration.state.rewriteMinimumBytes))
-    let store = try PartitionStore(opening: directory, on: settings.disk, policy: policy)
+    return try PartitionStore(opening: stateDirectory(partition), on: settings.disk, policy: policy)
+  }
+
+  private func stateDirectory(_ partition: Int32) -> String {
+    let configuration = settings.configuration
+    return CheckpointLayout.directory(
+      state: configuration.state.directory, name: configuration.kafka.group, partition: partition)
+  }
+
+  /// By the start-up table.
+  func start(_ partition: Int32, _ store: PartitionStore, _ committed: [CommittedOffset]) throws {
+    let configuration = settings.configuration
+    let directory = stateDirectory(partition)
     if let newest = store.newestEpoch { try check(try store.block(of: newest).header, partition, directory) }
     let states = topics.map { topic in
       let found = committed.first { $0.partition.topic == topic }?.committed
@@ -169,7 +186,7 @@ extension DataPlane {
       #endif
       if resendOutbox, let bytes = try store.outbox(of: epoch) {
         guard let buffer = Outbox.decode(bytes) else {
-          throw HaltPartition("the outbox of epoch \(epoch) in \(directory) cannot be read")
+          throw HaltPartition("the outbox of epoch \(epoch) in \(stateDirectory(partition)) cannot be read")
         }
         outputs = buffer
         settings.log.info("partition \(partition): resending \(buffer.entries.count) outputs of epoch \(epoch)")
@@ -282,6 +299,11 @@ extension DataPlane {
     tasksByPartition[Int(task.partition)] = task
   }
 
+  func remove(_ task: TaskRuntime) {
+    tasks[task.partition] = nil
+    tasksByPartition[Int(task.partition)] = nil
+  }
+
   /// Reads every running task from where it stands.
   func startReading() {
     isBatchStale = true
@@ -298,7 +320,7 @@ extension DataPlane {
     epochBytes = 0
     snapshot.phase = .running
     snapshot.waiting = ""
-    if running.isEmpty, let halt = endOfHalted {
+    if running.isEmpty, locked.isEmpty, let halt = endOfHalted {
       end = halt
       return
     }
@@ -329,6 +351,7 @@ extension DataPlane {
 
   private func closeTasks() {
     isBatchStale = true
+    locked = [:]
     if let (partition, result) = rewrites.cancel(partition: nil) { finishRewrite(partition, result) }
     for task in orderedTasks { pastCounters.add(task.logic.counters.withoutCustomers) }
     tasks = [:]

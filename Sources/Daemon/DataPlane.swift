@@ -87,6 +87,10 @@ package final class DataPlane {
   var halted: [Int32: String] = [:]
   /// Those of the halted that the start-up table refused.
   var refused: Set<Int32> = []
+  /// Partitions of ours whose directory another process still holds, and until when that is waited for (monotonic
+  /// microseconds).
+  var locked: [Int32: Int64] = [:]
+  var nextLockTry: Int64 = 0
   var membership: (any GroupMembership)?
   var partitionCount: Int32 = 0
   let rewrites: RewriteWorker
@@ -170,6 +174,7 @@ package final class DataPlane {
     guard end == nil else { return }
     poll(timeoutMilliseconds: pollTimeout)
     answerRebalances()
+    startUnlocked()
     guard end == nil else { return }
     tick()
     sealIfDue()
@@ -431,7 +436,7 @@ package final class DataPlane {
     halted[partition] = reason
     tasks[partition]?.halted = reason
     let running = orderedTasks.contains { $0.halted == nil }
-    if case .running = ownership.state, !running { end = endOfHalted }
+    if case .running = ownership.state, !running, locked.isEmpty { end = endOfHalted }
   }
 
   private func tick() {
@@ -446,7 +451,7 @@ package final class DataPlane {
   }
 
   private var isEverythingRead: Bool {
-    guard case .running = ownership.state, !tasks.isEmpty, !moreDue else { return false }
+    guard case .running = ownership.state, !tasks.isEmpty, locked.isEmpty, !moreDue else { return false }
     return orderedTasks.allSatisfy { $0.halted != nil || $0.atEnd.allSatisfy { $0 } }
   }
 
