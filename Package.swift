@@ -60,7 +60,7 @@ let package = Package(
     .target(
       name: "Daemon",
       dependencies: [
-        "Events", "Customers", "Rules", "Engine", "Configuration", "Checkpoint", "Kafka", plantedBugs,
+        "Events", "Customers", "Rules", "Engine", "Configuration", "Checkpoint", "Kafka", "CXXHash", plantedBugs,
         .product(name: "FlyingFox", package: "FlyingFox"),
       ],
       swiftSettings: settings),

@@ -15,6 +15,7 @@ final class EngineLogic: TaskLogic {
   private var event = Event()
   private var decodedSinceReset = 0
   private var moreDue = false
+  private var sweeps = 0
   private(set) var isDirty = false
   private var own: TaskCounters
   /// The engine's counters are part of its state; ours begin with this object.
@@ -88,6 +89,7 @@ final class EngineLogic: TaskLogic {
     }
     // Nothing is due before the first event: the clock has not begun.
     guard clock > .distantPast else { return }
+    if engine.isSweeping { sweeps += 1 }
     let fired = engine.counters.timersFired
     moreDue = engine.advance(to: clock, maxTimers: maxTimers)
     if engine.counters.timersFired != fired || !engine.outputs.isEmpty { isDirty = true }
@@ -109,6 +111,8 @@ final class EngineLogic: TaskLogic {
 
   var clock: Instant { engine.clock }
   var clockStatus: TaskClock.Status { taskClock.status }
+
+  var tickWork: Int? { engine.counters.timersFired + sweeps }
 
   func endEpoch(_ epoch: UInt64) { engine.flushProfiles() }
 

@@ -1,5 +1,6 @@
 // What the shell needs of one partition's engine: it never looks inside.
 
+import Checkpoint
 import Engine
 import Events
 
@@ -17,6 +18,9 @@ public protocol TaskLogic: AnyObject {
   /// Moves the clock to `instant` (the end of a bounded run); true when more are due.
   func advance(to instant: Instant, maxTimers: Int) -> Bool
 
+  /// A count that rises whenever `tick` did more than move the clock: fired timers, went on with a sweep. nil: not known.
+  var tickWork: Int? { get }
+
   var clock: Instant { get }
   var clockStatus: TaskClock.Status { get }
   /// Something besides offsets is to be saved: changed state or outputs.
@@ -24,7 +28,8 @@ public protocol TaskLogic: AnyObject {
 
   /// The open epoch is about to be sealed under this number: say what is said once an epoch (coalesced profiles).
   /// `drainChanges` and `takeOutputs` follow at once.
-  func endEpoch(_ epoch: UInt64)
+  /// - Throws: `.disk` when a journal could not be written: the epoch must not be saved then.
+  func endEpoch(_ epoch: UInt64) throws(CheckpointError)
   /// Says the profiles of at most `limit` customers as of the clock, from place `start` on; returns where to go on, or nil
   /// when all have been said.
   func emitProfiles(from start: Int, limit: Int) -> Int?
@@ -43,6 +48,10 @@ public protocol TaskLogic: AnyObject {
   func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer
   /// Since this logic was made, restored or resumed.
   var counters: TaskCounters { get }
+}
+
+extension TaskLogic {
+  public var tickWork: Int? { nil }
 }
 
 /// What one task has counted, for the metrics.

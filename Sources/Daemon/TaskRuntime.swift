@@ -106,7 +106,7 @@ final class TaskRuntime {
       partitionCount: partitionCount, offsets: offsets, rulesRevision: versions.rulesRevision,
       rulesFingerprint: versions.rulesFingerprint, modelVersion: versions.model,
       engineVersion: versions.engine, timeZoneVersion: versions.timeZone, cleanShutdown: cleanShutdown, skips: skips)
-    logic.endEpoch(header.epoch)
+    try logic.endEpoch(header.epoch)
     let outputs = logic.takeOutputs(leaving: spare)
     spare = OutputBuffer()
     let fill: (inout EntryWriter) -> Void = { writer in

@@ -73,6 +73,8 @@ public struct EngineTask: ~Copyable {
   /// No timer is due before this (the entry there may have been overtaken); `.distantFuture` if there is none.
   /// Work that a sweep has left is not counted.
   public var nextDue: Instant { timers.first }
+  /// Whether `advance` goes on with a sweep over all customers (changed rules, held back alerts).
+  public var isSweeping: Bool { ruleSweep != nil || backfillSweep != nil }
 
   func view(_ index: CustomerIndex, at now: Instant) -> EngineView {
     EngineView(

@@ -9,13 +9,13 @@ public struct OutputError: Error, CustomStringConvertible {
 }
 
 /// Appends records to `DIR/<topic>.ndjson`.
-struct OutputFiles: ~Copyable {
+package struct OutputFiles: ~Copyable {
   private let directory: String
   private var descriptors: [Int32] = []
   private var buffers: [[UInt8]]
   private static let flushBytes = 1 << 20
 
-  init(directory: String) throws(OutputError) {
+  package init(directory: String) throws(OutputError) {
     self.directory = directory
     buffers = OutputTopic.allCases.map { _ in [] }
     if mkdir(directory, 0o755) != 0, errno != EEXIST { throw Self.failed("make the directory", directory) }
@@ -41,7 +41,7 @@ struct OutputFiles: ~Copyable {
   }
 
   /// Writes out and forgets what `outputs` holds.
-  mutating func take(_ outputs: inout OutputBuffer) throws(OutputError) {
+  package mutating func take(_ outputs: inout OutputBuffer) throws(OutputError) {
     for entry in outputs.entries {
       let topic = Int(entry.topic.rawValue)
       buffers[topic].append(contentsOf: outputs.bytes[entry.value])
@@ -65,7 +65,7 @@ struct OutputFiles: ~Copyable {
   }
 
   /// Gives the files their final names.
-  mutating func finish() throws(OutputError) {
+  package mutating func finish() throws(OutputError) {
     for topic in OutputTopic.allCases {
       try flush(Int(topic.rawValue))
       let path = Self.path(directory, topic)

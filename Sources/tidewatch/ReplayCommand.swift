@@ -18,6 +18,11 @@ struct ReplayCommand: ParsableCommand {
       the events, never with the wall: two runs over one input write the same files to the byte (but for the elapsed \
       time in summary.json).
 
+      With --journal it makes the calls again that `tidewatch run --journal` has written down, ticks of the wall clock \
+      included, and writes what that run has committed, to the byte. Replay with the run's own configuration, after the \
+      run has ended in good order: after a crash the newest epochs of the journal may not have been committed (the next \
+      run replaces them).
+
       Of the configuration it uses the rules, the model, currency, time zone, limits and alerts; Kafka is not contacted.
       """)
 
@@ -25,7 +30,11 @@ struct ReplayCommand: ParsableCommand {
   var config: String
 
   @Option(name: .shortAndLong, help: "A file of events; may be given more than once, read in that order.")
-  var input: [String]
+  var input: [String] = []
+
+  @Option(
+    help: ArgumentHelp("The journal of a run, in place of --input.", valueName: "directory"))
+  var journal: String?
 
   @Option(name: .shortAndLong, help: "The directory for the results; made if it is missing, files in it are replaced.")
   var output: String
@@ -40,7 +49,19 @@ struct ReplayCommand: ParsableCommand {
     help: "Events more than 5 minutes after this are rejected as from the future (RFC 3339). Default: now.")
   var ceiling: String?
 
+  func validate() throws {
+    guard input.isEmpty == (journal != nil) else {
+      throw ValidationError("give either --input, once or more, or --journal")
+    }
+    if journal != nil, until != nil || format != nil || ceiling != nil {
+      throw ValidationError("--until, --format and --ceiling are for --input: a journal has its own")
+    }
+  }
+
   func run() throws {
+    if let journal {
+      return try JournalReplaying(config: config, journal: journal, output: output).run()
+    }
     let settings: EngineSettings
     var options: ReplayOptions
     let configuration: Configuration

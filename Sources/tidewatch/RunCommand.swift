@@ -24,6 +24,13 @@ struct RunCommand: ParsableCommand {
   @Option(help: "With --stop-at-end and `clock: event`: where every clock ends, RFC 3339 (2026-03-01T00:00:00Z).")
   var until: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Write down every call the engine sees, for `replay --journal`.",
+      discussion: "One file a partition. It grows with the input and is never cut: for finding faults, not for ever.",
+      valueName: "directory"))
+  var journal: String?
+
   func validate() throws {
     if until != nil, !stopAtEnd { throw ValidationError("--until needs --stop-at-end") }
     if let until, Instant(rfc3339Text: until) == nil {
@@ -43,6 +50,10 @@ struct RunCommand: ParsableCommand {
     }
     let factory = try ConfigurationLoading.factory(configuration)
     var settings = DataPlaneSettings(configuration: configuration, factory: factory, log: log)
+    if let journal {
+      settings.factory = JournalingFactory(
+        factory, directory: journal, group: configuration.kafka.group, topics: configuration.inputs.map(\.topic))
+    }
     settings.stopAtEnd = stopAtEnd
     settings.until = until.flatMap { Instant(rfc3339Text: $0) }
 

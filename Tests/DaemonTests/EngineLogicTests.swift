@@ -111,12 +111,12 @@ private func paid(_ number: Int, _ customer: String, second: Int) -> String {
         feed(logic, 1, Int64(number), key: "c-\(number % 20)", paid(number, "c-\(number % 20)", second: number))
       }
       if number % 37 == 0 {
-        first.endEpoch(1)
+        try first.endEpoch(1)
         first.drainChanges { entries.append((Array($0), $1.map { Array($0) })) }
         _ = first.takeOutputs(leaving: OutputBuffer())
       }
     }
-    first.endEpoch(1)
+    try first.endEpoch(1)
     first.drainChanges { entries.append((Array($0), $1.map { Array($0) })) }
     let second = try factory.makeTask(partition: 0, partitionCount: 1, seed: 99)
     for (key, value) in entries {
