@@ -12,12 +12,13 @@ TEST_FLAGS = $(BUILD_FLAGS) --disable-testable-imports
 BINARY = .build/release/tidewatch
 SOURCES = Package.swift Sources Tests
 
-.PHONY: help deps build test test-threads demo check check-data simulate planted format format-check clean
+.PHONY: help deps build test test-threads torture demo check check-data simulate planted format format-check clean
 
 help:
 	@echo "make demo           install what is missing, build, and run the main job on an embedded broker (Ctrl-C ends it)"
 	@echo "make test           install what is missing and run all tests"
 	@echo "make test-threads   run the hand-off between threads under the thread sanitizer"
+	@echo "make torture        kill, stop and freeze real processes under load: CYCLES=100 (see CONTRIBUTING.md)"
 	@echo "make build          install what is missing and build $(BINARY)"
 	@echo "make simulate       run the daemon against a modelled Kafka, disk and clock: SEEDS=10000, or SEED=N"
 	@echo "make planted        see whether the simulator finds planted defects"
@@ -46,6 +47,11 @@ check: build
 # Data plane, committer and rewrite under the thread sanitizer; a build of its own.
 test-threads: deps
 	$(SWIFT) test --sanitize=thread --scratch-path .build/threads $(SWIFT_FLAGS) --filter 'HandoffTests|PipelineTests' $(ARGS)
+
+# Cycles of kill -9, SIGTERM, SIGSTOP and broker stops, one and two members; what it did is printed.
+CYCLES ?= 100
+torture: deps
+	TIDEWATCH_TEST_CYCLES=$(CYCLES) $(SWIFT) test $(TEST_FLAGS) --filter CrashTests/Torture $(ARGS)
 
 check-data: deps
 	TIDEWATCH_TEST_DATA_REQUIRED=1 $(SWIFT) test $(TEST_FLAGS) --filter PublishedData

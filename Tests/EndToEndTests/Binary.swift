@@ -56,7 +56,7 @@ enum Binary {
     }
   }
 
-  private static func runBlocking(
+  static func runBlocking(
     _ binary: URL, _ arguments: [String], environment: [String: String], in directory: URL, limitSeconds: Int
   ) throws -> Outcome {
     // Output goes through files: a pipe nobody reads would stop the process.

@@ -15,6 +15,23 @@ enum CrashDelivery: String, Sendable {
   case atLeastOnce = "at_least_once"
 }
 
+/// What differs between the kinds of crash tests.
+struct CrashOptions: Sendable {
+  /// Processes of one group; each has a configuration of its own and all have the same `state.dir`.
+  var members = 1
+  var clock = "event"
+  /// How long the group waits for a silent member; nil: short, but what any broker allows.
+  var sessionMilliseconds: Int?
+  /// About how many epochs the stream should have.
+  var epochs = 80
+  /// Lines below `limits:` and the like, for all members.
+  var more = ""
+
+  /// The session timeout that tests of a real broker use: what `TIDEWATCH_TEST_SESSION_MS` says, or Kafka's least.
+  static let realSession =
+    ProcessInfo.processInfo.environment["TIDEWATCH_TEST_SESSION_MS"].flatMap { Int($0) } ?? 6_000
+}
+
 /// Confined to the thread that makes it.
 final class CrashBench {
   enum Output: String, CaseIterable {
@@ -26,12 +43,18 @@ final class CrashBench {
   let partitions: Int32
   private let embedded: EmbeddedBroker?
   private let bootstrap: String
+  let options: CrashOptions
   private var watcher: Consumer?
   private(set) var produced = 0
 
   var input: String { "\(name)-events" }
   var stateDirectory: String { scratch.path("state") }
-  var configurationPath: String { scratch.path("tidewatch.yaml") }
+  var journalDirectory: String { scratch.path("journal") }
+  var configurationPath: String { configurationPath(0) }
+  func configurationPath(_ member: Int) -> String { scratch.path("tidewatch-\(member).yaml") }
+  var sessionMilliseconds: Int {
+    options.sessionMilliseconds ?? (embedded == nil ? CrashOptions.realSession : 3_000)
+  }
   /// The embedded broker keeps 5 MB of a partition: outputs are spread over more of them.
   private var outputPartitions: Int32 { embedded == nil ? partitions : 24 }
   private var topics: [String] { [input] + Output.allCases.map(topic) }
@@ -39,8 +62,10 @@ final class CrashBench {
 
   /// - Parameter realBroker: nil for the embedded one.
   init(
-    realBroker: String?, _ stream: CrashStream, delivery: CrashDelivery, partitions: Int32 = 4
+    realBroker: String?, _ stream: CrashStream, delivery: CrashDelivery, partitions: Int32 = 4,
+    options: CrashOptions = CrashOptions()
   ) throws {
+    self.options = options
     scratch = try ScratchDirectory()
     self.partitions = partitions
     if let realBroker {
@@ -52,7 +77,7 @@ final class CrashBench {
       bootstrap = broker.bootstrapServers
     }
     try scratch.write("tags.yaml", stream.rules)
-    try writeConfiguration(stream, delivery)
+    for member in 0..<options.members { try writeConfiguration(stream, delivery, member) }
     try createTopics()
     watcher = try Consumer(client(), ConsumerOptions(groupID: name))
   }
@@ -69,16 +94,16 @@ final class CrashBench {
   }
 
   /// Fetches are kept small and slow, so that a run has many epochs and there is a middle to be killed in.
-  private func writeConfiguration(_ stream: CrashStream, _ delivery: CrashDelivery) throws {
+  private func writeConfiguration(_ stream: CrashStream, _ delivery: CrashDelivery, _ member: Int) throws {
     try scratch.write(
-      "tidewatch.yaml",
+      "tidewatch-\(member).yaml",
       """
       kafka:
         bootstrap: '\(bootstrap)'
         group: '\(name)'
-        instance: crash
+        instance: crash-\(member)
         properties:
-          session.timeout.ms: \(embedded == nil ? 6_000 : 3_000)
+          session.timeout.ms: \(sessionMilliseconds)
           heartbeat.interval.ms: 500
           fetch.message.max.bytes: \(max(1_024, stream.records.count / 2))
           fetch.min.bytes: 1000000
@@ -90,12 +115,13 @@ final class CrashBench {
         customer_profiles: { topic: '\(topic(.profiles))', enabled: true }
         dead_letters: { topic: '\(topic(.dead))' }
       delivery: \(delivery.rawValue)
-      clock: event
-      epoch: { interval: 50ms, max_events: \(max(1, stream.records.count / 80)) }
+      clock: \(options.clock)
+      epoch: { interval: 50ms, max_events: \(max(1, stream.records.count / options.epochs)) }
       state: { dir: '\(stateDirectory)', rewrite_min: 64KiB, rewrite_ratio: 1.5 }
       admin: { listen: off }
       rules: tags.yaml
       \(stream.configuration)
+      \(options.more)
       """)
   }
 
@@ -142,8 +168,15 @@ final class CrashBench {
     produced += records.count
   }
 
-  func start(_ arguments: [String]) throws -> DaemonProcess {
-    try DaemonProcess(["run", "--config", configurationPath] + arguments, logs: scratch)
+  func start(_ arguments: [String], member: Int = 0) throws -> DaemonProcess {
+    try DaemonProcess(["run", "--config", configurationPath(member)] + arguments, logs: scratch)
+  }
+
+  /// The committed offset of each partition, 0 where there is none; nil while the broker does not say.
+  func committedByPartition() -> [Int64]? {
+    let all = (0..<partitions).map { TopicPartition(input, $0) }
+    guard let found = try? watcher?.committed(for: all, timeoutMilliseconds: 150) else { return nil }
+    return all.map { partition in found.first { $0.partition == partition }?.committed?.offset ?? 0 }
   }
 
   /// How many input records are behind the committed offsets; nil while the broker does not say, as between the offsets and

@@ -145,6 +145,8 @@ struct CrashVerdict: Sendable {
     if expected.isEmpty, what != "dead letter" { say("the replay has no \(what): nothing was compared") }
   }
 
+  mutating func count(_ what: String, _ number: Int) { compared.append("\(number) \(what)s") }
+
   /// Each customer's changes come in order, from 1, without a gap.
   mutating func checkSequences(_ outputs: [CrashOutput]) {
     var last: [String: Int] = [:]
