@@ -159,7 +159,7 @@ public final class Admin {
 
   private func serveEvents() { rd_kafka_poll(handle.raw, 0) }
 
-  private func wait(for operation: String, on replies: borrowing NativeQueue, timeoutMilliseconds: Int32)
+  func wait(for operation: String, on replies: borrowing NativeQueue, timeoutMilliseconds: Int32)
     throws(KafkaError) -> NativeEvent
   {
     // A little longer than the request itself, so that its own answer "timed out" is the one that is seen.
