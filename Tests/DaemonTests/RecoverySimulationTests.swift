@@ -114,7 +114,8 @@ private struct Story {
   mutating func produce(_ count: Int) {
     for number in produced..<produced + count {
       let partition = number % 2
-      let record = FakeCluster.Record(key: Array("k\(partition)-\(number / 2 % 5)".utf8), value: Array("\(number)".utf8))
+      let record = FakeCluster.Record(
+        key: Array("k\(partition)-\(number / 2 % 5)".utf8), value: Array("\(number)".utf8))
       cluster.inputs[Int.random(in: 0..<2, using: &random)][partition].append(record)
     }
     produced += count

@@ -35,7 +35,8 @@ extension CrashBench {
     }
     return Said(
       status: process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus,
-      output: try String(contentsOf: files[0], encoding: .utf8), errors: try String(contentsOf: files[1], encoding: .utf8))
+      output: try String(contentsOf: files[0], encoding: .utf8),
+      errors: try String(contentsOf: files[1], encoding: .utf8))
   }
 
   /// A run to the end of the input.
@@ -59,7 +60,8 @@ extension CrashBench {
   /// The words of the commands between backquotes in a message.
   static func commands(in text: String) -> [[String]] {
     var found: [[String]] = []
-    for (index, part) in text.split(separator: "`", omittingEmptySubsequences: false).enumerated() where index % 2 == 1 {
+    for (index, part) in text.split(separator: "`", omittingEmptySubsequences: false).enumerated() where index % 2 == 1
+    {
       let words = part.split(separator: " ").map { String($0) }
       if words.first == "tidewatch" { found.append(Array(words.dropFirst())) }
     }
@@ -141,7 +143,8 @@ extension CrashBench {
   func editConfiguration(_ old: String, _ new: String) throws {
     let text = try String(contentsOfFile: configurationPath, encoding: .utf8)
     guard text.contains(old) else { throw BinaryError(description: "no \(old) in the configuration") }
-    try text.replacingOccurrences(of: old, with: new).write(toFile: configurationPath, atomically: true, encoding: .utf8)
+    try text.replacingOccurrences(of: old, with: new).write(
+      toFile: configurationPath, atomically: true, encoding: .utf8)
   }
 
   func differences(from expectation: CrashExpectation, _ repeats: CrashExpectation.Repeats) throws -> [String] {
@@ -157,11 +160,14 @@ extension CrashBench {
   /// Deletes the input topic and makes an empty one of the same name.
   func recreateInput() throws {
     let admin = try Admin(client())
-    for result in try admin.deleteTopics([input], timeoutMilliseconds: 30_000) { if let error = result.error { throw error } }
+    for result in try admin.deleteTopics([input], timeoutMilliseconds: 30_000) {
+      if let error = result.error { throw error }
+    }
     let deadline = Date() + 60
     while Date() < deadline {
       let made = try admin.createTopics(
-        [TopicSpecification(name: input, partitionCount: partitions, replicationFactor: 1)], timeoutMilliseconds: 30_000)
+        [TopicSpecification(name: input, partitionCount: partitions, replicationFactor: 1)], timeoutMilliseconds: 30_000
+      )
       if made.allSatisfy({ $0.error == nil }) { break }
       usleep(300_000)
     }

@@ -55,11 +55,13 @@ private let stories: [HaltStory] = [CrashDelivery.exactlyOnce, .atLeastOnce].fla
       says: "the state is elsewhere", command: ["--adopt-disk"], repeats: .identical, leaves: "adopted_disk"),
     HaltStory(
       name: "offsets were set by Kafka's tools to where they were", delivery: delivery, signal: SIGTERM,
-      harm: resetOffsets(by: 0, metadata: false), says: "carry no tag", command: ["--accept-offsets"], repeats: .identical,
+      harm: resetOffsets(by: 0, metadata: false), says: "carry no tag", command: ["--accept-offsets"],
+      repeats: .identical,
       leaves: "accepted_offsets"),
     HaltStory(
       name: "offsets were set back a little", delivery: delivery, signal: SIGKILL,
-      harm: resetOffsets(by: -3, metadata: true), says: "an operator has reset the group", command: ["--accept-offsets"],
+      harm: resetOffsets(by: -3, metadata: true), says: "an operator has reset the group",
+      command: ["--accept-offsets"],
       repeats: .identical, leaves: "accepted_offsets"),
     HaltStory(
       name: "offsets were set to the beginning, by mistake", delivery: delivery, signal: SIGKILL,
@@ -74,7 +76,8 @@ extension CrashTests {
       let stream = try CrashStream.shop(customers: 250, seed: 21)
       let expectation = try await CrashExpectation.replaying(stream, partitions: 2)
       let (told, problems) = try await onThread {
-        let bench = try CrashBench(realBroker: TestBroker.realBootstrap, stream, delivery: story.delivery, partitions: 2)
+        let bench = try CrashBench(
+          realBroker: TestBroker.realBootstrap, stream, delivery: story.delivery, partitions: 2)
         try bench.produce(stream.records)
         try bench.run(stream, until: stream.records.count / 3, then: story.signal)
         try story.harm(bench, stream)

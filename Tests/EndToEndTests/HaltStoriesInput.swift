@@ -55,7 +55,8 @@ extension CrashTests.HaltsAndRecovery {
       // Both partitions lose 40 records.
       let next = try bench.positions()
       try Admin(bench.client()).deleteRecords(
-        before: (0..<2).map { PartitionOffset(bench.input, Int32($0), offset: next[$0] + 40) }, timeoutMilliseconds: 30_000)
+        before: (0..<2).map { PartitionOffset(bench.input, Int32($0), offset: next[$0] + 40) },
+        timeoutMilliseconds: 30_000)
       let told = try bench.recover(stream, status: 70, with: ["--skip-gap"])
       let offsets = stream.offsets(2)
       let left = stream.without { place, record in
@@ -121,7 +122,9 @@ extension CrashTests.HaltsAndRecovery {
       let end = try bench.runToEnd(stream)
       try expect(end.status == 70 && end.errors.contains("was built with 2 partitions"), end.errors)
       try expect(!end.errors.contains("new state"), end.errors)
-      try expect(!FileManager.default.fileExists(atPath: "\(bench.stateDirectory)/\(bench.name)/p2/log-000000000000.tw"), "p2 was begun")
+      try expect(
+        !FileManager.default.fileExists(atPath: "\(bench.stateDirectory)/\(bench.name)/p2/log-000000000000.tw"),
+        "p2 was begun")
       let refused = try bench.tidewatch(["recover", "--config", bench.configurationPath])
       try expect(refused.status == 79 && refused.all.contains("was built with 2 partitions"), refused.all)
       // What the message says: a new group.
