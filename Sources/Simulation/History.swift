@@ -2,6 +2,7 @@
 // epoch's page into the state itself. So the committed state says by which way it came to be, and the reference can go the
 // same way: without a disk, without Kafka, without faults.
 
+import Checkpoint
 import Daemon
 import Engine
 import Events
@@ -106,8 +107,8 @@ final class RecordedLogic: TaskLogic {
 
   private var sealed: Int?
 
-  func endEpoch(_ epoch: UInt64) {
-    inner.endEpoch(epoch)
+  func endEpoch(_ epoch: UInt64) throws(CheckpointError) {
+    try inner.endEpoch(epoch)
     let before = history.pages[page].parent.flatMap { history.pages[$0].epoch }
     if epoch != before.map({ $0 + 1 }) ?? 0 {
       journal.violate("epochs", "partition \(partition): epoch \(epoch) was made from the state of \(name(before))")

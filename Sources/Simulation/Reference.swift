@@ -58,7 +58,7 @@ final class Reference {
         world.journal.violate("reference", "partition \(partition): a page that was never sealed is committed")
         continue
       }
-      logic.endEpoch(epoch)
+      do { try logic.endEpoch(epoch) } catch { world.journal.violate("reference", "\(error)") }
       take(logic.takeOutputs(leaving: OutputBuffer()))
       logic.drainChanges { key, value in
         let key = Array(key)
