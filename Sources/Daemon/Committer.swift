@@ -120,6 +120,16 @@ final class Committer {
         return .aborted
       case .refused:
         _ = producer.takeDeliveryReport()
+        #if PlantedBugs
+          // Once more, as the member that this is by then.
+          if PlantedBug.isPlanted(.newerMembership), !hasGivenUp, !line.isEnding {
+            wall.sleep(milliseconds: 500)
+            cursor = (0, 0)
+            machine = TransactionMachine(delivery: delivery, state: .performing(.beginTransaction))
+            action = .perform(.beginTransaction)
+            continue
+          }
+        #endif
         return .refused
       case .exit(let reason): return .exit(reason)
       case .halt(let reason): return .halt(reason)
@@ -175,10 +185,8 @@ final class Committer {
   #if PlantedBugs
     private func sendWithNewestMembership(_ epoch: SealedEpoch) -> StepOutcome {
       guard let newest = try? (offsets as? any ConsumerPort)?.captureMembership() else { return .lost("no assignment") }
-      let outcome = StepOutcome(
+      return StepOutcome(
         producer.sendOffsets(epoch.members.flatMap(\.commits), membership: newest, timeoutMilliseconds: 2_000))
-      if case .lost(let text) = outcome { return .retry(text) }
-      return outcome
     }
   #endif
 
@@ -191,7 +199,7 @@ final class Committer {
         let bytes = task.store.logBytes &- before
         line.report {
           $0.blocks += 1
-          $0.bytes += bytes
+          $0.bytes &+= bytes
         }
       } catch { return .halt("partition \(task.partition): \(error)") }
     }

@@ -8,13 +8,7 @@ import Events
 import Kafka
 
 final class Checks {
-  private struct Ownership: Hashable {
-    var generation: Int
-    var partition: Int32
-  }
-
   private let journal: Journal
-  private var owners: [Ownership: String] = [:]
   private var newest: [Int32: EpochTag] = [:]
 
   init(journal: Journal) { self.journal = journal }
@@ -25,7 +19,7 @@ final class Checks {
     for partition in Set(offsets.map(\.partition.partition)).sorted() {
       let own = offsets.filter { $0.partition.partition == partition }
       checkTags(own, partition, world)
-      checkOwner(partition, membership)
+      checkOwner(partition, membership, world)
       for offset in own {
         if let before = world.kafka.committed[offset.partition], before.offset > offset.offset {
           journal.violate("offsets", "\(offset.partition) goes back from \(before.offset) to \(offset.offset)")
@@ -59,14 +53,14 @@ final class Checks {
     checkOnDisk(tag, partition, world)
   }
 
-  private func checkOwner(_ partition: Int32, _ membership: ModelKafka.Membership) {
-    let key = Ownership(generation: membership.generation, partition: partition)
-    if let before = owners[key], before != membership.member {
+  private func checkOwner(_ partition: Int32, _ membership: ModelKafka.Membership, _ world: World) {
+    let owner = world.kafka.group.owner(of: partition, in: membership.generation)
+    if owner != membership.member {
       journal.violate(
         "owners",
-        "\(before) and \(membership.member) both commit partition \(partition) in generation \(key.generation)")
+        "\(membership.member) commits partition \(partition) in generation \(membership.generation), in which it was "
+          + "\(owner ?? "nobody")'s")
     }
-    owners[key] = membership.member
   }
 
   /// Whatever a power loss leaves, the epoch must be there.
@@ -115,6 +109,7 @@ final class Checks {
       checkSize(partition, world)
     }
     checkOutputs(expected, world, isComplete: isComplete)
+    if world.passesTime, !world.hasRefusals { TimeChecks(world).check() }
   }
 
   private func difference(_ found: [[UInt8]: [UInt8]], _ expected: [[UInt8]: [UInt8]]) -> String {

@@ -9,7 +9,7 @@ package struct Coverage: Sendable {
   package static let wanted = [
     "answer lost: commit transaction", "answer lost: send offsets", "answer lost: produce", "answer lost: join",
     "answer lost: commit offsets", "answer lost: init transactions", "answer lost: abort transaction",
-    "commit: done", "commit: refused, ILLEGAL_GENERATION", "commit: refused, UNKNOWN_MEMBER_ID",
+    "commit: done", "commit: refused, UNKNOWN_MEMBER_ID",
     "committed: held back by an open transaction", "consumer: assignment outdated on arrival",
     "consumer: group changed while an assignment is being taken up", "consumer: lost", "consumer: out of range",
     "consumer: records repeated", "consumer: revoked", "fault: SIGSTOP", "fault: SIGTERM", "fault: bit flipped",
@@ -25,7 +25,7 @@ package struct Coverage: Sendable {
     "request of a dead process: commit transaction", "request of a dead process: send offsets",
     "request twice: commit transaction", "request late: commit transaction", "task: kept in memory",
     "transaction: aborted", "transaction: aborted by a successor", "transaction: committed",
-    "transaction: offsets refused, ILLEGAL_GENERATION", "transaction: offsets refused, UNKNOWN_MEMBER_ID",
+    "transaction: offsets refused, UNKNOWN_MEMBER_ID",
     "transaction: request of an older one refused", "transaction: timed out by the coordinator",
     "task: reloaded after an abort", "rewrite: base made",
   ]

@@ -22,6 +22,8 @@ final class ModelGroup {
   private(set) var isPreparing = false
   private var preparations = 0
   private var memberCount = 0
+  /// To whom each generation gave each partition.
+  private var owners: [Int: [Int32: String]] = [:]
 
   init(_ kafka: ModelKafka) { self.kafka = kafka }
 
@@ -55,6 +57,9 @@ final class ModelGroup {
     guard members.contains(where: { $0.id == membership.member }) else { return .unknownMember }
     return membership.generation == generation ? nil : .illegalGeneration
   }
+
+  /// Whose the partition was in that generation; a broker does not ask, the checks do.
+  func owner(of partition: Int32, in generation: Int) -> String? { owners[generation]?[partition] }
 
   /// What a heartbeat of the member is answered.
   enum Heartbeat {
@@ -147,6 +152,7 @@ final class ModelGroup {
       next += share
       members[index].hasJoined = false
       let member = members[index]
+      for partition in partitions { owners[generation, default: [:]][partition] = member.id }
       kafka.journal.say("group: generation \(generation) gives \(partitions) to \(member.id)")
       let assigned = kafka.topics.flatMap { topic in partitions.map { TopicPartition(topic, $0) } }
       member.consumer.receive(assigned, ModelKafka.Membership(member: member.id, generation: generation))

@@ -14,6 +14,8 @@ package struct NetworkFaults: Sendable {
   package var late = 0
   /// Of records handed to the producer.
   package var queueFull = 0
+  /// Of batches of records, by the broker.
+  package var refusedBatch = 0
   /// Microseconds, one way.
   package var latency: ClosedRange<Int64> = 200...3_000
 

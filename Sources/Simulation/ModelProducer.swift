@@ -255,6 +255,8 @@ package final class ModelProducer: ProducerPort {
     kafka.send(
       "produce", from: client, to: .leader, isWanted: { self.inFlight?.number == number },
       serve: { () -> TransactionAnswer? in
+        // The partition's leader cannot write it, for longer than the client tries.
+        if self.kafka.chance(permille: self.kafka.faults.refusedBatch) { return .refused(.messageTimedOut) }
         if let id = self.id { return self.kafka.transaction(of: id).produce(identity, outputs, batch: number) }
         // Idempotent: a batch that comes again is known by its sequence numbers.
         if !hasArrived { for output in outputs { _ = self.kafka.append(output, .visible) } }
@@ -266,7 +268,11 @@ package final class ModelProducer: ProducerPort {
         self.inFlight = nil
         switch answer {
         case .done: self.delivered += outputs.count
-        case .fenced, .refused:
+        case .refused(let code):
+          self.failed += outputs.count
+          self.problem = KafkaError(code, during: "deliver", requiresAbort: self.id != nil)
+          self.kafka.journal.note("fault: batch refused")
+        case .fenced:
           self.failed += outputs.count
           // A transaction that the coordinator has aborted, or a newer producer: librdkafka finds out with the next call.
           self.problem = KafkaError(.invalidProducerEpoch, during: "deliver", requiresAbort: true)

@@ -80,7 +80,10 @@ package struct Scenario: Sendable {
       network.duplicate = pick(0...bad)
       network.late = pick(0...bad / 2)
       network.queueFull = pick(0...8)
+      network.refusedBatch = pick(0...25)
     }
     syncMicroseconds = [50...2_000, 1_000...30_000, 10_000...400_000][pick(0...2)]
+    // With a slow disk and small epochs the load would never be worked off.
+    if syncMicroseconds.upperBound > 30_000 { epochEvents = max(epochEvents, 100) }
   }
 }

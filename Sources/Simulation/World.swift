@@ -32,6 +32,10 @@ package final class World {
   /// Wall microseconds for each simulated one.
   let wallRate: Int64
   private(set) var hasExpired = false
+  private var shownAt: Int64 = 0
+  /// The latest of the members' walls when everything had healed and was read, and the earliest when all were asked to stop.
+  private(set) var healedAt: Int64 = 0
+  private(set) var stoppedAt: Int64 = 0
   /// What the group had committed before it forgot it.
   private(set) var forgotten: [TopicPartition: PartitionOffset] = [:]
   private var random: SeededGenerator
@@ -51,7 +55,7 @@ package final class World {
     journal = Journal(isTracing: isTracing) { scheduler.now }
     random = SeededGenerator(seed: scenario.seed ^ 0x776F_726C_64)
     shop = Shop(scenario)
-    wallRate = scenario.logic == .engine && scenario.clock == .wall ? 3_000 : 1
+    wallRate = scenario.logic == .engine && scenario.clock == .wall ? 20_000 : 1
     let topics = Array(["orders", "clicks"].prefix(scenario.topics))
     kafka = ModelKafka(
       topics: topics, partitions: scenario.partitions, seed: scenario.seed, journal: journal
@@ -144,6 +148,7 @@ package final class World {
     }
     heal()
     if !journal.hasFailed { waitForEnd() }
+    if !journal.hasFailed, passesTime { waitInSilence() }
     if !journal.hasFailed { stopAll() }
     for member in members { member.kill() }
     kafka.advance()
@@ -243,6 +248,7 @@ package final class World {
         "init transactions", from: ModelClient(name: "double", process: SimulatedProcess(scheduler)), to: .coordinator,
         serve: { self.kafka.transaction(of: "g-\(member.name)").initialize() }, answered: { _ in })
     case 19 where scenario.special == .bitFlips: flipBit(member)
+    case 18..<20 where scenario.special == .ownDisks: bringForeignState(member)
     case 20 where scenario.special == .retention: expire()
     case 18...20 where scenario.special == .expired: forgetOffsets()
     default: expireSafely()
@@ -275,6 +281,37 @@ package final class World {
     journal.say("a bit of \(path) is flipped")
     undamaged = member.disk.afterCrash(losingEverything: true, seed: 1)
     member.disk.flipBit(Int.random(in: 0..<bytes.count * 8, using: &random), of: path)
+  }
+
+  /// By mistake an operator puts a checkpoint of another life of this group in place: as far along, and another history.
+  private func bringForeignState(_ member: Member) {
+    guard undamaged == nil, let partition = (0..<scenario.partitions).randomElement(using: &random) else { return }
+    let committed = kafka.topics.compactMap { kafka.committed[TopicPartition($0, partition)] }
+    guard committed.count == kafka.topics.count, let tag = EpochTag(committed[0].metadata), tag.epoch < 500 else {
+      return
+    }
+    journal.note("fault: checkpoint of another state")
+    journal.say("\(member.name) is given another state of partition \(partition)")
+    member.kill()
+    member.startAt = scheduler.now + draw(1_000_000...5_000_000)
+    undamaged = member.disk.afterCrash(losingEverything: true, seed: 1)
+    let directory = Checks.directory(partition)
+    for path in member.disk.paths where path.hasPrefix(directory + "/") { member.disk.setContents(nil, of: path) }
+    do {
+      let store = try PartitionStore(opening: directory, on: member.disk)
+      try store.truncate(after: nil)
+      let lineage = makeLineage()
+      let clock = try undamaged.map {
+        try PartitionStore(opening: directory, on: $0.copy(seed: 1)).block(of: tag.epoch).header.clock
+      }
+      for epoch in 0...tag.epoch {
+        let header = EpochHeader(
+          lineage: lineage, epoch: epoch, clock: clock ?? 0, partition: partition, partitionCount: scenario.partitions,
+          offsets: committed.map { TopicOffset(topic: $0.partition.topic, next: $0.offset) })
+        _ = try store.append(header) { _ in }
+        try store.sync()
+      }
+    } catch { journal.say("it has no state of it: \(error)") }
   }
 
   /// Below what is committed nobody needs anything.
@@ -323,6 +360,7 @@ package final class World {
   // MARK: Supervision
 
   private func supervise() {
+    if isTracing { showClocks() }
     for member in members {
       if let (life, end) = member.reap() { judge(member, life, end) }
       if let life = member.life, !life.isAskedToStop {
@@ -332,6 +370,21 @@ package final class World {
         // An operator has looked at the disk.
         member.disk.setFaults { $0 = ModelDisk.Faults() }
         member.start()
+      }
+    }
+  }
+
+  private func showClocks() {
+    guard passesTime, scheduler.now / 5_000_000 != shownAt else { return }
+    shownAt = scheduler.now / 5_000_000
+    for member in members {
+      for shown in member.life?.published.read().partitions ?? [] {
+        let behind = shown.clock.map {
+          (scheduler.now * wallRate + member.wallOffset - $0.microseconds) / wallRate / 1_000
+        }
+        journal.say(
+          "\(member.name): partition \(shown.partition) \(shown.phase), \(behind.map(String.init) ?? "?") ms behind; "
+            + shown.detail)
       }
     }
   }
@@ -427,7 +480,22 @@ package final class World {
     }
   }
 
+  /// Days in which nothing happens: only time is left to change what is true of the customers.
+  private func waitInSilence() {
+    healedAt = members.map { scheduler.now * wallRate + $0.wallOffset }.max() ?? 0
+    let end = scheduler.now + draw(20_000_000...60_000_000)
+    while scheduler.now < end, !journal.hasFailed {
+      sleep(500_000)
+      supervise()
+    }
+  }
+
+  /// The real engine, and the wall's time.
+  var passesTime: Bool { scenario.logic == .engine && scenario.clock == .wall }
+
   private func stopAll() {
+    // Where the clocks of all members have got to.
+    stoppedAt = members.map { scheduler.now * wallRate + $0.wallOffset }.min() ?? 0
     for member in members {
       member.startAt = nil
       member.terminate()

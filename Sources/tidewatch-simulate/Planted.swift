@@ -32,8 +32,8 @@ struct Planted: ParsableCommand {
     #if PlantedBugs
       let bugs = PlantedBug.allCases.filter { bug == nil || "\($0)" == bug }
       if bugs.isEmpty { throw ValidationError("no such defect; there are \(PlantedBug.allCases)") }
-      print("| defect | found by | at seed | seeds tried | what it said |")
-      print("| --- | --- | --- | --- | --- |")
+      say("| defect | found by | at seed | seeds tried | what it said |")
+      say("| --- | --- | --- | --- | --- |")
       var missed = 0
       for bug in bugs {
         PlantedBug.plant(bug)
@@ -46,9 +46,9 @@ struct Planted: ParsableCommand {
         if trace { for line in report.trace { print(line) } }
         if let failure = report.failures.first, let violation = failure.violations.first {
           let said = violation.text.prefix(100).replacing("|", with: "/")
-          print("| \(bug) | \(violation.check) | \(failure.scenario.seed) | \(report.runs) | \(said) |")
+          say("| \(bug) | \(violation.check) | \(failure.scenario.seed) | \(report.runs) | \(said) |")
         } else {
-          print("| \(bug) | NOT FOUND | | \(report.runs) | |")
+          say("| \(bug) | NOT FOUND | | \(report.runs) | |")
           missed += 1
         }
       }
@@ -57,6 +57,9 @@ struct Planted: ParsableCommand {
       throw CleanExit.message("this build has no defects in it: use `make planted`")
     #endif
   }
+
+  /// At once: each line may take its time.
+  private func say(_ line: String) { _ = Terminal.write(line + "\n") }
 
   #if PlantedBugs
     /// As the seed says, but where a defect can only show in one mode of delivery or one special scenario: that.
