@@ -9,7 +9,19 @@ final class KafkaConsumerPort: ConsumerPort {
   private let consumer: Consumer
   private var batch = MessageBatch(capacity: 10_000)
 
+  private var isAssigned = false
+  /// When an assignment took the place of another, monotonic microseconds.
+  private var replacedAt = Int64.min / 2
+
   init(_ consumer: Consumer) { self.consumer = consumer }
+
+  /// librdkafka (2.0.2, at least) aborts the process, `rd_kafka_assignment_partition_stopped: Assertion
+  /// rktp->rktp_started`, when partitions are taken away again before those of a replaced assignment have stopped. It does
+  /// not tell when they have; its main thread needs milliseconds. An abort followed by a revoke came to this.
+  private func letPartitionsStop() {
+    let left = replacedAt + 300_000 - SystemWall.microseconds(CLOCK_MONOTONIC)
+    if left > 0 { usleep(UInt32(left)) }
+  }
 
   func subscribe(to topics: [String], timeoutMilliseconds: Int32) throws(KafkaError) -> [TopicMetadata] {
     try consumer.subscribe(to: topics, timeoutMilliseconds: timeoutMilliseconds)
@@ -40,8 +52,17 @@ final class KafkaConsumerPort: ConsumerPort {
     return events
   }
 
-  func assign(_ offsets: [PartitionOffset]) throws(KafkaError) { try consumer.assign(offsets) }
-  func unassign() throws(KafkaError) { try consumer.unassign() }
+  func assign(_ offsets: [PartitionOffset]) throws(KafkaError) {
+    letPartitionsStop()
+    if isAssigned { replacedAt = SystemWall.microseconds(CLOCK_MONOTONIC) }
+    isAssigned = true
+    try consumer.assign(offsets)
+  }
+  func unassign() throws(KafkaError) {
+    letPartitionsStop()
+    isAssigned = false
+    try consumer.unassign()
+  }
   func captureMembership() throws(KafkaError) -> any GroupMembership { try consumer.groupMetadata() }
   func committed(for partitions: [TopicPartition], timeoutMilliseconds: Int32) throws(KafkaError) -> [CommittedOffset] {
     try consumer.committed(for: partitions, timeoutMilliseconds: timeoutMilliseconds)
@@ -56,7 +77,10 @@ final class KafkaConsumerPort: ConsumerPort {
     try consumer.watermarks(of: partition, timeoutMilliseconds: timeoutMilliseconds)
   }
   func drainEvents() -> [ClientEvent] { consumer.drainEvents().events }
-  func close() throws(KafkaError) { try consumer.close() }
+  func close() throws(KafkaError) {
+    letPartitionsStop()
+    try consumer.close()
+  }
 }
 
 /// A producer, its opened topics and its one reusable list of headers.
