@@ -148,6 +148,11 @@ private final class PosixFile: DiskFile {
   func sync() throws(DiskError) {
     // Never tried again: after a failed fdatasync the kernel may have dropped the pages and report success next time.
     if fdatasync(descriptor.number) != 0 { throw DiskError(.sync, path: path, code: errno) }
+    // A file without a name is gone with its process, however well it was synced.
+    var status = stat()
+    if fstat(descriptor.number, &status) == 0, status.st_nlink == 0 {
+      throw DiskError(.sync, path: path, code: ENOENT)
+    }
   }
 }
 
@@ -175,6 +180,9 @@ extension DiskError {
     case .noSpace: "Free space or enlarge the volume (or the quota) of state.dir, then start again"
     case .inputOutput: "The device or its file system failed: look into the kernel log, replace it, then start again"
     case .readOnly: "Mount the volume of state.dir writable; a file system that turned read-only has seen an error"
+    case .notFound where operation == .sync:
+      "It was deleted while in use, and what was written since is not committed. Bring state.dir back from a backup "
+        + "(`tidewatch checkpoint backup` makes them) and run `tidewatch recover --adopt-disk` with the configuration"
     case .notFound: "Check state.dir; if the file was there before, run `tidewatch checkpoint verify` on its directory"
     case .permissionDenied: "Give the user of this process read and write access to state.dir"
     case .tooManyFiles: "Raise the limit of open files (LimitNOFILE in the unit)"
