@@ -3,17 +3,40 @@
 import Events
 
 public enum DeadLetter {
+  /// A topic takes 1 MB a record unless it was made otherwise; the rest is for keys, names and headers.
+  static let maxPayloadJSONBytes = 700_000
+  static let maxKeyBytes = 16 << 10
+
+  /// As much as fits: an escape makes six bytes of one. (Base64, for what is no text, is at most 4/3 of the largest
+  /// `limits.dead_letter_bytes`, and fits.)
+  private static func fitting(_ payload: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    guard payload.count > maxPayloadJSONBytes / 6 else { return payload }
+    var total = 0
+    for (place, byte) in payload.enumerated() {
+      switch byte {
+      case 0..<0x20, 0x7f: total += 6
+      case UInt8(ascii: "\""), UInt8(ascii: "\\"): total += 2
+      default: total += 1
+      }
+      if total > maxPayloadJSONBytes { return UnsafeRawBufferPointer(rebasing: payload[..<place]) }
+    }
+    return payload
+  }
+
   /// Appends one dead letter. The id is the origin, which is unique.
   /// - Parameters:
   ///   - key: the record's key; nil when it had none.
-  ///   - maxPayloadBytes: longer payloads are cut; `sha256` is always of the whole.
+  ///   - maxPayloadBytes: longer payloads are cut, and those whose JSON no topic would take; `sha256` is always of the whole.
   ///   - brokerTimestamp: nil in a replayed file.
   public static func encode(
     reason: RejectReason, origin: Origin, topicName: String, key: UnsafeRawBufferPointer?,
     payload: UnsafeRawBufferPointer, brokerTimestamp: Instant?, emittedAt: Instant, maxPayloadBytes: Int,
     into output: inout OutputBuffer
   ) {
-    let kept = UnsafeRawBufferPointer(rebasing: payload.prefix(maxPayloadBytes))
+    let kept = fitting(UnsafeRawBufferPointer(rebasing: payload.prefix(maxPayloadBytes)))
+    // A key that nobody could have meant would make a record that no topic takes.
+    let isKeyCut = (key?.count ?? 0) > maxKeyBytes
+    let key = key.map { UnsafeRawBufferPointer(rebasing: $0.prefix(maxKeyBytes)) }
     output.append(.deadLetters, key: key ?? UnsafeRawBufferPointer(start: nil, count: 0), emittedAt: emittedAt) { id in
       id.append(contentsOf: [UInt8(ascii: "d"), UInt8(ascii: "-")])
       for byte in topicName.utf8 { id.append(byte) }
@@ -47,7 +70,7 @@ public enum DeadLetter {
       json.key("bytes")
       json.integer(payload.count)
       json.key("truncated")
-      json.bool(kept.count < payload.count)
+      json.bool(kept.count < payload.count || isKeyCut)
       json.key("sha256")
       json.string(sha256Hex(payload))
       json.endObject()

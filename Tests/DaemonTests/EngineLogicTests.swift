@@ -91,6 +91,46 @@ private func paid(_ number: Int, _ customer: String, second: Int) -> String {
     }
   }
 
+  @Test("a dead letter is cut until a topic takes it, whatever its bytes and its key are") func largeDeadLetters()
+    throws
+  {
+    let logic = try factory("limits: { dead_letter_bytes: 512KiB }").makeTask(partition: 0, partitionCount: 1, seed: 1)
+    feed(logic, 1, 0, key: "c-1", String(repeating: "\u{1}", count: 10 << 20))
+    feed(logic, 1, 1, key: String(repeating: "k\"", count: 2 << 20), paid(1, "c-1", second: 0))
+    #expect(logic.outputs.entries.count == 2)
+    for entry in logic.outputs.entries {
+      #expect(entry.key.count + entry.value.count < 1_000_000)
+      #expect(entry.value.count < 800_000)
+    }
+    let letters = values(logic, .deadLetters)
+    #expect(letters.allSatisfy { $0["truncated"] as? Bool == true })
+    #expect(letters[0]["bytes"] as? Int == 10 << 20)
+  }
+
+  @Test("a wall that is set back moves no clock, and time goes on once it is past again") func wallSetBack() throws {
+    let root = #filePath.replacing("Tests/DaemonTests/EngineLogicTests.swift", with: "")
+    let logic = try EngineFactory(
+      Configuration.load(
+        text: "kafka: { bootstrap: 'x:1' }\ninputs: [{ topic: orders }]\nrules: \(root)config/tags.yaml", file: "t.yaml"
+      )
+    ).makeTask(partition: 0, partitionCount: 1, seed: 1)
+    let now = Instant(seconds: 1_772_368_496)
+    logic.topicGrew(0, at: now)
+    logic.reachedEnd(of: 0)
+    _ = logic.tick(wall: now, maxTimers: 10)
+    #expect(logic.clock == now)
+    for back in [1, 3_600, 86_400 * 365] as [Int64] {
+      _ = logic.tick(wall: Instant(seconds: 1_772_368_496 - back), maxTimers: 10)
+      #expect(logic.clock == now)
+    }
+    feed(logic, 0, 0, key: "c-1", paid(1, "c-1", second: 490))
+    #expect(logic.counters.events[0][TaskCounters.Result.applied.rawValue] == 1 && logic.clock == now)
+    logic.topicGrew(0, at: now + .seconds(60))
+    logic.reachedEnd(of: 0)
+    _ = logic.tick(wall: now + .seconds(60), maxTimers: 10)
+    #expect(logic.clock == now + .seconds(60))
+  }
+
   @Test("events of the future are refused") func future() throws {
     let logic = try factory().makeTask(partition: 0, partitionCount: 1, seed: 1)
     feed(logic, 1, 0, key: "c-1", paid(1, "c-1", second: 301 + 496))
