@@ -12,13 +12,14 @@ TEST_FLAGS = $(BUILD_FLAGS) --disable-testable-imports
 BINARY = .build/release/tidewatch
 SOURCES = Package.swift Sources Tests
 
-.PHONY: help deps build test test-threads torture demo check check-data simulate planted format format-check clean
+.PHONY: help deps build test test-threads torture measure demo check check-data simulate planted format format-check clean
 
 help:
 	@echo "make demo           install what is missing, build, and run the main job on an embedded broker (Ctrl-C ends it)"
 	@echo "make test           install what is missing and run all tests"
 	@echo "make test-threads   run the hand-off between threads under the thread sanitizer"
 	@echo "make torture        kill, stop and freeze real processes under load: CYCLES=100 (see CONTRIBUTING.md)"
+	@echo "make measure        print the time without processing after restarts and kill -9, on the broker of TIDEWATCH_TEST_BOOTSTRAP"
 	@echo "make build          install what is missing and build $(BINARY)"
 	@echo "make simulate       run the daemon against a modelled Kafka, disk and clock: SEEDS=10000, or SEED=N"
 	@echo "make planted        see whether the simulator finds planted defects"
@@ -52,6 +53,10 @@ test-threads: deps
 CYCLES ?= 100
 torture: deps
 	TIDEWATCH_TEST_CYCLES=$(CYCLES) $(SWIFT) test $(TEST_FLAGS) --filter CrashTests/Torture $(ARGS)
+
+# Figures of this machine, printed and never judged.
+measure: deps
+	TIDEWATCH_MEASURE=1 $(SWIFT) test $(TEST_FLAGS) --filter CrashTests/Measurements $(ARGS)
 
 check-data: deps
 	TIDEWATCH_TEST_DATA_REQUIRED=1 $(SWIFT) test $(TEST_FLAGS) --filter PublishedData

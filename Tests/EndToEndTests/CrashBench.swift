@@ -168,6 +168,20 @@ final class CrashBench {
     produced += records.count
   }
 
+  /// One record, however large; the broker sees it compressed.
+  func produceLarge(key: String, byte: UInt8, count: Int) throws {
+    let producer = try Producer(
+      client(["message.max.bytes": String(count + 100_000), "compression.type": "lz4"]), ProducerOptions(.idempotent))
+    let topic = try producer.topic(input)
+    try [UInt8](repeating: byte, count: count).withUnsafeBytes { value in
+      try Array(key.utf8).withUnsafeBytes { try producer.produce(to: topic, key: $0, value: value) }
+    }
+    try producer.flush(timeoutMilliseconds: 60_000)
+    let report = producer.takeDeliveryReport()
+    guard report.delivered == 1 else { throw BinaryError(description: "not produced: \(report)") }
+    produced += 1
+  }
+
   func start(_ arguments: [String], member: Int = 0) throws -> DaemonProcess {
     try DaemonProcess(["run", "--config", configurationPath(member)] + arguments, logs: scratch)
   }

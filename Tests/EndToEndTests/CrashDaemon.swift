@@ -24,6 +24,8 @@ final class DaemonProcess {
     process.executableURL = try Binary.path.get()
     process.arguments = arguments
     process.currentDirectoryURL = Binary.package
+    // A process that crashes is to be gone at once.
+    process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle.nullDevice
     process.standardError = errors
@@ -33,6 +35,14 @@ final class DaemonProcess {
   }
 
   deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+
+  /// The most memory it has held so far, in KiB; nil where the system does not say.
+  var peakKiB: Int? {
+    guard let text = try? String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8),
+      let line = text.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") })
+    else { return nil }
+    return Int(line.filter(\.isNumber))
+  }
 
   var isRunning: Bool { process.isRunning }
   var log: String { String(decoding: (try? scratch.read(stderrName)) ?? Data(), as: UTF8.self) }

@@ -64,6 +64,9 @@ final class TortureFeed: Sendable {
     var produced = 0
     var isEnded = false
     var isStopped = false
+    /// Nothing is to be under way.
+    var isHeld = false
+    var isQuiet = false
     var failure: String?
   }
   private let state: Mutex<State>
@@ -91,6 +94,19 @@ final class TortureFeed: Sendable {
   /// So many more may be sent.
   func allow(_ count: Int) { state.withLock { $0.allowed += count } }
 
+  /// Sends nothing more, and returns when the broker has all that was sent: an idempotent producer does not survive every
+  /// restart of its broker.
+  func hold() {
+    state.withLock { $0.isHeld = true }
+    while !state.withLock({ $0.isQuiet || $0.isStopped || $0.failure != nil }) { usleep(10_000) }
+  }
+  func goOn() {
+    state.withLock {
+      $0.isHeld = false
+      $0.isQuiet = false
+    }
+  }
+
   /// Sends what is allowed, and waits until the broker has it.
   func finish(limitSeconds: Int) throws {
     state.withLock { $0.isEnded = true }
@@ -112,6 +128,14 @@ final class TortureFeed: Sendable {
     while true {
       let (left, isEnded, isStopped) = state.withLock { ($0.allowed - $0.produced, $0.isEnded, $0.isStopped) }
       if isStopped { return }
+      if state.withLock({ $0.isHeld }) {
+        if !state.withLock({ $0.isQuiet }) {
+          try producer.flush(timeoutMilliseconds: 120_000)
+          state.withLock { $0.isQuiet = $0.isHeld }
+        }
+        usleep(10_000)
+        continue
+      }
       if left <= 0, isEnded { break }
       for _ in 0..<min(slice, left) {
         guard let record = source.next() else {

@@ -146,6 +146,8 @@ final class TortureRun {
       member.process.send(SIGCONT)
     case .broker:
       guard let broker = TortureSettings.broker else { return }
+      feed.hold()
+      defer { feed.goOn() }
       try shell(broker.stop)
       usleep(UInt32(random.int(0...3_000_000)))
       try shell(broker.start)
