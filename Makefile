@@ -5,6 +5,9 @@ SWIFT ?= swift
 SWIFT_FLAGS ?=
 # `make demo ARGS="--duration 30s"`, `make test ARGS="--filter Rules"`
 ARGS ?=
+# `make fuzz TARGET=native TIME=600`
+TARGET ?= reader
+TIME ?= 60
 
 BUILD_FLAGS = -c release $(SWIFT_FLAGS)
 # Tests use no @testable; without this they would compile everything a second time.
@@ -12,7 +15,7 @@ TEST_FLAGS = $(BUILD_FLAGS) --disable-testable-imports
 BINARY = .build/release/tidewatch
 SOURCES = Package.swift Sources Tests
 
-.PHONY: help deps build test test-threads torture measure demo check check-data simulate planted format format-check clean
+.PHONY: help deps build test test-threads torture measure demo check check-data simulate planted fuzz format format-check clean
 
 help:
 	@echo "make demo           install what is missing, build, and run the main job on an embedded broker (Ctrl-C ends it)"
@@ -25,6 +28,7 @@ help:
 	@echo "make planted        see whether the simulator finds planted defects"
 	@echo "make check          check the configuration in config/"
 	@echo "make check-data     import and replay the published data sets in ../shared/data"
+	@echo "make fuzz           fuzz TARGET (reader, native, segment, engine, rules, config, tag) for TIME seconds"
 	@echo "make format         format all Swift sources in place"
 	@echo "make format-check   fail if anything is not formatted"
 	@echo "make deps           install missing C libraries through apt-get (done by the others too)"
@@ -60,6 +64,14 @@ measure: deps
 
 check-data: deps
 	TIDEWATCH_TEST_DATA_REQUIRED=1 $(SWIFT) test $(TEST_FLAGS) --filter PublishedData
+
+fuzz: deps
+	TIDEWATCH_FUZZ=1 $(SWIFT) build -c release --scratch-path .build/fuzz $(SWIFT_FLAGS) -Xswiftc -sanitize=fuzzer \
+	  -Xswiftc -assert-config -Xswiftc Debug -Xcxx -fsanitize=fuzzer-no-link --product tidewatch-fuzz
+	mkdir -p .build/fuzz/corpus/$(TARGET) .build/fuzz/found
+	SWIFT_BACKTRACE=enable=no TIDEWATCH_FUZZ_TARGET=$(TARGET) .build/fuzz/release/tidewatch-fuzz \
+	  .build/fuzz/corpus/$(TARGET) Tests/Fuzz/Corpus/$(TARGET) -max_total_time=$(TIME) -max_len=4096 -timeout=20 \
+	  -artifact_prefix=.build/fuzz/found/$(TARGET)- $(ARGS)
 
 format:
 	$(SWIFT) format --in-place --parallel --recursive --configuration .swift-format $(SOURCES)

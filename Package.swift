@@ -125,6 +125,14 @@ let package = Package(
     .testTarget(
       name: "SimulationTests", dependencies: ["Simulation", "Configuration"], exclude: ["failed-seeds.txt"],
       swiftSettings: settings),
+    // What is fuzzed, and the test that runs the kept corpus through it. libFuzzer itself: `make fuzz`.
+    .target(
+      name: "FuzzChecks",
+      dependencies: [
+        "Checkpoint", "CheckpointTesting", "Configuration", "Engine", "Events", "Rules", "CXXHash",
+      ], path: "Tests/Fuzz/Checks", swiftSettings: settings),
+    .testTarget(
+      name: "FuzzTests", dependencies: ["FuzzChecks"], swiftSettings: settings),
     // Runs the built binary as a user would.
     .testTarget(
       name: "DaemonTests",
@@ -134,9 +142,22 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["tidewatch", "Checkpoint", "Import", "Kafka", "ReferenceTesting", "SchemaTesting"],
+      dependencies: [
+        "tidewatch", "Checkpoint", "Configuration", "Engine", "Events", "Import", "Kafka", "ReferenceTesting",
+        "SchemaTesting",
+      ],
       swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17
 )
+
+if Context.environment["TIDEWATCH_FUZZ"] != nil {
+  package.targets += [
+    .target(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+    .executableTarget(
+      name: "tidewatch-fuzz", dependencies: ["FuzzChecks", "CFuzzer"], path: "Tests/Fuzz/Driver",
+      // gold, the default, fails on the coverage counters.
+      swiftSettings: settings, linkerSettings: [.unsafeFlags(["-use-ld=lld"])]),
+  ]
+}

@@ -9,6 +9,7 @@ struct BlockFields {
   var previousChain: UInt64
   var lineage: Lineage
   var epoch: UInt64
+  var partition: Int32
   var entryCount: Int
   var tombstoneCount: Int
   var entryBytes: Int
@@ -25,7 +26,7 @@ struct BlockFields {
       previousChain: bytes.load(UInt64.self, at: Block.previousChain),
       lineage: Lineage(
         high: bytes.load(UInt64.self, at: Block.lineageHigh), low: bytes.load(UInt64.self, at: Block.lineageLow)),
-      epoch: bytes.load(UInt64.self, at: Block.epoch),
+      epoch: bytes.load(UInt64.self, at: Block.epoch), partition: bytes.load(Int32.self, at: Block.partition),
       entryCount: Int(bytes.load(UInt32.self, at: Block.entryCount)),
       tombstoneCount: Int(bytes.load(UInt32.self, at: Block.tombstoneCount)),
       entryBytes: Int(bytes.load(UInt32.self, at: Block.entryBytes)),
@@ -35,6 +36,12 @@ struct BlockFields {
     guard fields.headBytes >= headBytesMin, fields.tombstoneCount <= fields.entryCount,
       fields.headBytes + fields.entryBytes + fields.outboxBytes == bytes.count
     else { return .failure(MalformedBlock(reason: "the lengths in the block contradict each other")) }
+    // What no writer writes is not understood, and must not be dropped in silence when the state is written again.
+    let flags = bytes.load(UInt32.self, at: Block.flags)
+    guard flags & ~Block.flagsKnown == 0, fields.hasOutbox || fields.outboxBytes == 0,
+      fields.version >= 2 || bytes.load(UInt16.self, at: Block.skipCount) == 0,
+      kind == .epochBlock || fields.entryCount == 0 && fields.entryBytes == 0 && !fields.hasOutbox
+    else { return .failure(MalformedBlock(reason: "the block says what this program does not know")) }
     // The head of a base names the chain of its epoch, which other bytes made.
     if kind == .epochBlock && checksum(bytes.slice(Block.previousChain, bytes.count)) != fields.chain {
       return .failure(MalformedBlock(reason: "the chain checksum does not cover these bytes"))

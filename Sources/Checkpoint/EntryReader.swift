@@ -27,6 +27,7 @@ struct EntryReader: ~Copyable {
   private var cursor = EntryCursor(UnsafeRawBufferPointer(start: nil, count: 0))
   private var cursorStart: UInt64 = 0
   private var remaining: UInt64 = 0
+  private var remainingTombstones: UInt64 = 0
 
   init(_ plan: ReadPlan, on disk: any Disk, includeBase: Bool = true, includeLog: Bool = true) {
     self.disk = disk
@@ -44,11 +45,15 @@ struct EntryReader: ~Copyable {
       if let entry = cursor.next() {
         if remaining == 0 { throw malformed("more entries than it says") }
         remaining -= 1
+        if entry.value == nil {
+          if remainingTombstones == 0 { throw malformed("more removals than it says") }
+          remainingTombstones -= 1
+        }
         if case .base = sources.last { totals.count(entry) }
         return entry
       }
       if !cursor.isAtEnd { throw malformed("the lengths of an entry run over the end") }
-      if remaining != 0 { throw malformed("fewer entries than it says") }
+      if remaining != 0 || remainingTombstones != 0 { throw malformed("fewer entries than it says") }
       guard let source = sources.last else { return nil }
       switch source {
       case .base(let base): try advance(in: base)
@@ -86,6 +91,7 @@ struct EntryReader: ~Copyable {
     case .frame(.baseChunk, let bytes):
       guard EntryReader.owner(of: bytes) == (base.lineage, base.epoch),
         bytes.load(UInt64.self, at: Format.Frame.chain) == totals.chunkCount,
+        bytes.load(UInt32.self, at: Format.Frame.headBytes) == Format.Chunk.bytes,
         bytes.load(UInt32.self, at: Format.Frame.version) == base.version
       else { throw file.damage(at: at, "a chunk of another base, or out of order") }
       totals.fold(chunkChecksum: bytes.load(UInt64.self, at: Format.Frame.checksum))
@@ -102,14 +108,17 @@ struct EntryReader: ~Copyable {
     let file = try reader(segment.name, start: block.offset, limit: segment.validEnd)
     at = block.offset
     let (fields, bytes) = try file.block(at: block)
-    begin(bytes.slice(fields.headBytes, fields.headBytes + fields.entryBytes), count: UInt64(fields.entryCount))
+    begin(
+      bytes.slice(fields.headBytes, fields.headBytes + fields.entryBytes), count: UInt64(fields.entryCount),
+      tombstones: UInt64(fields.tombstoneCount))
     blockIndex += 1
   }
 
-  private mutating func begin(_ entries: UnsafeRawBufferPointer, count: UInt64) {
+  private mutating func begin(_ entries: UnsafeRawBufferPointer, count: UInt64, tombstones: UInt64 = 0) {
     cursor = EntryCursor(entries)
     cursorStart = at
     remaining = count
+    remainingTombstones = tombstones
   }
 
   /// Whose chunk or end this is.

@@ -71,6 +71,7 @@ enum Format {
 
     static let flagCleanShutdown: UInt32 = 1
     static let flagOutbox: UInt32 = 2
+    static let flagsKnown: UInt32 = 3
   }
 
   /// Chunk and end of a base: what follows the prefix.
@@ -186,6 +187,14 @@ struct FileHeader: Hashable {
       throw .unsupportedFormat(
         path: reader.path, version: version,
         release: version > Format.version && release != Release(major: 0, minor: 0, patch: 0) ? "\(release)" : nil)
+    }
+    if bytes.load(UInt32.self, at: Format.File.flags) & ~(isBase ? 0 : Format.File.flagFirst) != 0 {
+      throw reader.damage(at: 0, "its header has flags that this program does not know")
+    }
+    if !isBase, bytes.load(UInt32.self, at: Format.File.flags) & Format.File.flagFirst != 0,
+      bytes.load(UInt64.self, at: Format.File.chain) != 0
+    {
+      throw reader.damage(at: 0, "it is the first log of its lineage and yet continues another")
     }
     if bytes.load(UInt64.self, at: Format.File.epoch) > CheckpointLimits.epochMax {
       throw reader.damage(at: 0, "its epoch is impossibly large")

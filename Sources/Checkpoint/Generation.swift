@@ -33,7 +33,8 @@ struct Generation {
       }
       generation.base = base
       generation.lineage = base.lineage
-      position = LogPosition(lineage: base.lineage, epoch: base.epoch + 1, chain: base.chain)
+      position = LogPosition(
+        lineage: base.lineage, epoch: base.epoch + 1, chain: base.chain, partition: base.header.partition)
       logs.removeAll { $0.epoch <= base.epoch }
       // The log after a base is made before the base is.
       guard let first = logs.first, first.epoch == position.epoch else {
@@ -49,7 +50,9 @@ struct Generation {
       generation.segments.append(scan.segment)
       generation.lineage = scan.lineage
       generation.tornTail = scan.tornTail
-      position = LogPosition(lineage: scan.lineage, epoch: scan.segment.nextEpoch, chain: scan.segment.endChain)
+      position = LogPosition(
+        lineage: scan.lineage, epoch: scan.segment.nextEpoch, chain: scan.segment.endChain,
+        partition: scan.segment.partition)
     }
     return generation
   }

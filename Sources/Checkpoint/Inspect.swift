@@ -182,13 +182,15 @@ extension PartitionReport {
       file.entryCount = base.totals.entryCount
       if let position, position.epoch == base.epoch + 1,
         position.chain != base.chain || position.lineage != base.lineage
+          || (position.partition ?? base.header.partition) != base.header.partition
       {
         throw .damaged(
           Damage(
             path: CheckpointLayout.join(directory, base.name), offset: 0,
             reason: "the base is not of the state that the log before it leads to"))
       }
-      position = LogPosition(lineage: base.lineage, epoch: base.epoch + 1, chain: base.chain)
+      position = LogPosition(
+        lineage: base.lineage, epoch: base.epoch + 1, chain: base.chain, partition: base.header.partition)
       if !checkChunks { return }
       var entries = EntryReader(ReadPlan(directory: directory, base: base, segments: []), on: disk)
       while try entries.next() != nil {}
@@ -219,7 +221,8 @@ extension PartitionReport {
       }
       file.formatVersion = scan.segment.version
       position = LogPosition(
-        lineage: scan.lineage, epoch: scan.segment.nextEpoch, chain: scan.segment.endChain)
+        lineage: scan.lineage, epoch: scan.segment.nextEpoch, chain: scan.segment.endChain,
+        partition: scan.segment.partition)
     }
   }
 }

@@ -14,6 +14,8 @@ struct Segment: Sendable {
   /// Chain checksum before the first block.
   var startChain: UInt64
   var version = Format.version
+  /// Of its blocks and those before; nil while there are none.
+  var partition: Int32?
   var blocks: [BlockLocation] = []
 
   var name: String { FileName(.log, firstEpoch).text }
@@ -42,6 +44,8 @@ struct LogPosition {
   var lineage: Lineage?
   var epoch: UInt64
   var chain: UInt64
+  /// Nil where no block came before.
+  var partition: Int32?
 }
 
 struct LogScan {
@@ -73,7 +77,8 @@ struct LogScan {
     }
     if let position { try check(header, continues: position, reader) }
 
-    var segment = Segment(firstEpoch: header.epoch, startChain: header.chain, version: header.version)
+    var segment = Segment(
+      firstEpoch: header.epoch, startChain: header.chain, version: header.version, partition: position?.partition)
     while true {
       let offset = segment.validEnd
       switch try reader.frame(at: offset) {
@@ -102,6 +107,10 @@ struct LogScan {
         guard fields.epoch == segment.nextEpoch else {
           throw reader.damage(at: offset, "the block is of epoch \(fields.epoch), expected \(segment.nextEpoch)")
         }
+        guard segment.partition.map({ $0 == fields.partition }) ?? true else {
+          throw reader.damage(at: offset, "the block is of partition \(fields.partition), those before are of another")
+        }
+        segment.partition = fields.partition
         guard fields.previousChain == segment.endChain else {
           throw reader.damage(at: offset, "epoch \(fields.epoch) does not continue the block before it")
         }

@@ -12,7 +12,7 @@ public struct PartitionRepair: Sendable {
     case cutBack(lost: ClosedRange<UInt64>)
     /// No epoch can be restored from these files.
     case nothingIntact
-    /// Good files of two states lie here: which is the right one only a person can say.
+    /// Good files of two states, or of two histories of one, lie here: which is the right one only a person can say.
     case mixed([Lineage])
   }
 
@@ -48,7 +48,7 @@ public struct PartitionRepair: Sendable {
     damages = survey.damages
     tornTail = survey.logs.last?.tornTail
     let lineages = survey.lineages
-    if lineages.count > 1 {
+    if lineages.count > 1 || survey.isContradictory {
       verdict = .mixed(lineages.sorted { ($0.high, $0.low) < ($1.high, $1.low) })
       return
     }

@@ -53,6 +53,24 @@ public struct PartitionSnapshot {
     try generation.block(of: epoch, on: disk)
   }
 
+  public func outbox(of epoch: UInt64) throws(CheckpointError) -> [UInt8]? {
+    try generation.outbox(of: epoch, on: disk)
+  }
+
+  /// The entries of one block of the log, as they were written. A base has none of its own.
+  package func entries(
+    of epoch: UInt64, _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?) -> Void
+  ) throws(CheckpointError) {
+    var plan = generation.plan(upTo: epoch)
+    guard var segment = plan.segments.last(where: { !$0.blocks.isEmpty }), segment.nextEpoch == epoch + 1 else {
+      return
+    }
+    segment.blocks.removeFirst(segment.blocks.count - 1)
+    plan.segments = [segment]
+    var entries = EntryReader(plan, on: disk, includeBase: false)
+    while let entry = try entries.next() { body(entry.key, entry.value) }
+  }
+
   /// As `PartitionStore.restore(upTo:apply:)`.
   @discardableResult
   public func restore(

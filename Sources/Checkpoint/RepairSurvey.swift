@@ -114,16 +114,20 @@ struct RepairSurvey: Sendable {
     var segments: [Segment] = []
     var newest: UInt64?
     var chain: UInt64 = 0
+    var partition: Int32?
   }
 
   /// From `base` on, or from the first log. All good files are of one lineage.
   func path(from base: BaseInfo?) -> Path {
-    var path = Path(base: base, newest: base?.epoch, chain: base?.chain ?? 0)
+    var path = Path(
+      base: base, newest: base?.epoch, chain: base?.chain ?? 0, partition: base?.header.partition)
     var next = base.map { $0.epoch + 1 }
     while let log = logs.first(where: { next == nil ? $0.isFirst : $0.name.epoch == next }),
-      let segment = log.segment, segment.startChain == path.chain, log.isFirst == (next == nil)
+      let segment = log.segment, segment.startChain == path.chain, log.isFirst == (next == nil),
+      path.partition == nil || segment.partition == nil || segment.partition == path.partition
     {
       path.segments.append(segment)
+      path.partition = segment.partition ?? path.partition
       if let last = segment.blocks.last {
         path.newest = segment.nextEpoch - 1
         path.chain = last.chain
@@ -133,6 +137,17 @@ struct RepairSurvey: Sendable {
       next = segment.nextEpoch
     }
     return path
+  }
+
+  /// Whether a base is not what the older files lead to: then two histories of one state are mixed up.
+  var isContradictory: Bool {
+    let starts = [path(from: nil)] + bases.map { path(from: $0) }
+    return bases.contains { base in
+      starts.contains { start in
+        guard let segment = start.segments.last(where: { $0.nextEpoch == base.epoch + 1 }) else { return false }
+        return segment.endChain != base.chain || (start.partition ?? base.header.partition) != base.header.partition
+      }
+    }
   }
 
   /// The path that leads furthest; of those the one that begins with the newest base.

@@ -169,7 +169,10 @@ struct ModelDiskState: Sendable {
     let directory = directory == "/" ? "" : directory
     var others: [[(String, Int?)]] = []
     for step in pendingNames {
-      if step.allSatisfy({ Self.parent(of: $0.0) == directory }) { applyDurably(step) } else { others.append(step) }
+      // A file moved to another directory has its new name when that is synced, and loses the old one with the other.
+      applyDurably(step.filter { Self.parent(of: $0.0) == directory })
+      let rest = step.filter { Self.parent(of: $0.0) != directory }
+      if !rest.isEmpty { others.append(rest) }
     }
     pendingNames = others
   }

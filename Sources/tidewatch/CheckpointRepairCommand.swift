@@ -89,7 +89,9 @@ extension PartitionRepair {
       "damaged; epochs \(lost.lowerBound) to \(lost.upperBound) are lost, the state goes back to epoch \(lost.lowerBound - 1)"
     case .nothingIntact: "damaged, and no epoch can be restored from these files"
     case .mixed(let lineages):
-      "files of different states lie here, of lineages \(lineages.map(\.description).joined(separator: " and "))"
+      lineages.count > 1
+        ? "files of different states lie here, of lineages \(lineages.map(\.description).joined(separator: " and "))"
+        : "files of two histories of one state lie here: a base is not what the logs before it lead to"
     }
   }
 
