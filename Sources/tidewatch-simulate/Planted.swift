@@ -71,7 +71,13 @@ struct Planted: ParsableCommand {
         scenario.special = .ownDisks
         scenario.members = 2 + Int(seed % 2)
       case .skipCleanShutdown: scenario.special = .expired
-      case .newerMembership, .staleWarmState:
+      case .staleWarmState:
+        // A member must be put out between giving its partitions back and getting them again.
+        scenario.delivery = .exactlyOnce
+        scenario.members = 3
+        scenario.faultSeconds = 1
+        scenario.logic = .counting
+      case .newerMembership:
         scenario.delivery = .exactlyOnce
         scenario.members = 2 + Int(seed % 2)
       case .ignoreLock: scenario.members = 2 + Int(seed % 2)
