@@ -116,7 +116,10 @@ final class Committer {
         waiting = ""
         return .committed
       case .aborted:
-        _ = producer.takeDeliveryReport()
+        // Read again it would come to the same: what no topic takes is an operator's.
+        if let failure = producer.takeDeliveryReport().firstFailure, failure.error.isRefusedRecord {
+          return .halt(failure.undeliverable)
+        }
         return .aborted
       case .refused:
         _ = producer.takeDeliveryReport()
@@ -238,15 +241,38 @@ final class Committer {
     if let fatal = producer.fatalError { return .fatal("\(fatal)") }
     let report = producer.takeDeliveryReport()
     guard report.failed > 0 else { return .done }
-    let text =
-      report.firstFailure.map { "\($0.partition): \($0.error)" } ?? "\(report.failed) records were not delivered"
-    if let error = report.firstFailure?.error, !error.isRetriable, error.code != .messageTimedOut,
-      error.code != .purgedFromQueue, error.code != .purgedInFlight
-    {
-      return .halt("an output cannot be delivered: \(text)")
-    }
+    if let failure = report.firstFailure, !failure.error.isPassing { return .halt(failure.undeliverable) }
     cursor = (0, 0)
-    return .resend(text)
+    return .resend(
+      report.firstFailure.map { "\($0.partition): \($0.error)" } ?? "\(report.failed) records were not delivered")
+  }
+}
+
+extension KafkaError {
+  /// The topic does not take this record, now or later.
+  fileprivate var isRefusedRecord: Bool {
+    switch code {
+    case .messageTooLarge, .topicAuthorizationFailed, .clusterAuthorizationFailed, .invalidRecord, .policyViolation:
+      true
+    default: false
+    }
+  }
+
+  /// The record was not delivered, and may be if it is produced again.
+  fileprivate var isPassing: Bool {
+    isRetriable || code == .messageTimedOut || code == .purgedFromQueue || code == .purgedInFlight
+  }
+}
+
+extension DeliveryFailure {
+  fileprivate var undeliverable: String {
+    var text = "an output cannot be delivered: \(partition): \(error)"
+    if error.code == .messageTooLarge {
+      text +=
+        ". A batch of records may be larger than the topic takes though each is small: raise max.message.bytes of "
+        + "\(partition.topic) to 1 MiB, or set batch.size in kafka.properties below it"
+    }
+    return text + ". Mend the topic, then start again: the epoch is read again and nothing is lost"
   }
 }
 

@@ -39,6 +39,8 @@ public struct KafkaErrorCode: RawRepresentable, Hashable, Sendable, CustomString
   // Errors of a broker.
   public static let unknownTopicOrPartition = Self(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
   public static let messageTooLarge = Self(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+  public static let invalidRecord = Self(RD_KAFKA_RESP_ERR_INVALID_RECORD)
+  public static let policyViolation = Self(RD_KAFKA_RESP_ERR_POLICY_VIOLATION)
   public static let topicAlreadyExists = Self(RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
   public static let topicAuthorizationFailed = Self(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
   public static let groupAuthorizationFailed = Self(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)

@@ -249,7 +249,11 @@ final class ScriptedProducer: ProducerPort {
     return .done
   }
   func flush(timeoutMilliseconds: Int32) throws(KafkaError) {}
-  func takeDeliveryReport() -> DeliveryReport { DeliveryReport(delivered: 0, failed: 0, firstFailure: nil) }
+  /// What became of a record.
+  var failure: DeliveryFailure?
+  func takeDeliveryReport() -> DeliveryReport {
+    DeliveryReport(delivered: 0, failed: failure == nil ? 0 : 1, firstFailure: failure)
+  }
   var fatalError: KafkaError? { nil }
   func drainEvents() -> [ClientEvent] { [] }
 }

@@ -93,6 +93,19 @@ import Testing
     #expect(bench.end == DataPlaneEnd(.ok))
   }
 
+  @Test("a record that its topic never takes halts with the topic named, instead of aborting for ever")
+  func refusedRecord() throws {
+    let bench = try PipelineBench(records: 15)
+    bench.producer.isBlockedAtOffsets = false
+    bench.producer.abortEvery = 1
+    bench.producer.failure = DeliveryFailure(
+      partition: TopicPartition("tag-changes", 0), error: KafkaError(.messageTooLarge, during: "deliver"))
+    try bench.run { bench in bench.waitUntil { false } }
+    #expect(bench.end?.status == .halted)
+    #expect(bench.end?.reason.contains("raise max.message.bytes of tag-changes") == true)
+    #expect(bench.producer.aborts == 1 && bench.producer.committed.isEmpty)
+  }
+
   @Test("a partition that comes back goes on with its state in memory; after a loss it is restored from disk")
   func warm() throws {
     let bench = try PipelineBench(records: 40)
