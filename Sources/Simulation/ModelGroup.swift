@@ -36,12 +36,15 @@ final class ModelGroup {
     {
       members[index].hasJoined = true
       members[index].silentSince = nil
+      if consumer.client.isDead { fellSilent(consumer.client) }
       prepare("\(members[index].id) joins again")
       return members[index].id
     }
     memberCount += 1
     let new = "m\(memberCount)-\(consumer.client.name)"
     members.append(Member(id: new, consumer: consumer, hasJoined: true, silentSince: nil))
+    // Its request came late: nobody is there to send a heartbeat.
+    if consumer.client.isDead { fellSilent(consumer.client) }
     prepare("\(new) joins")
     return new
   }

@@ -100,7 +100,13 @@ extension CrashTests {
       #expect(verdict.problems == [])
     }
 
-    @Test("the directory is deleted under the daemon, and comes back from a backup") func deleted() async throws {
+    @Test(
+      "the directory is deleted under the daemon, and comes back from a backup",
+      .enabled(
+        if: TestBroker.realBootstrap != nil,
+        "set TIDEWATCH_TEST_BOOTSTRAP: the embedded broker takes no offsets from `recover` once a group has had members"
+      ))
+    func deleted() async throws {
       let (end, verdict) = try await survive(
         seed: 23,
         Fault(
