@@ -216,7 +216,9 @@ final class Checks {
       var first: [String: ModelKafka.Output] = [:]
       for output in visible {
         let name = "\(output.topic) \(output.id)"
-        if let before = first[name], before != output {
+        // A flipped bit in the newest block makes it look torn. What it had sent is then worked out anew, from records that
+        // may come in another order: the one case in which a repeat says something else.
+        if world.undamaged == nil, let before = first[name], before != output {
           journal.violate("outputs", "\(name) was repeated with other content")
         }
         first[name] = output
