@@ -232,7 +232,7 @@ final class Checks {
       let b = wanted[stream] ?? []
       // The whole story is told in order at least once. A repeat may come at any time: a member that was cut off may have
       // records in its producer that go out when its successor has long gone on.
-      if isRepeatable, tells(a, b) {
+      if isRepeatable, tells(a, b), endsIn(a, b) {
         let strange = Set(a.map(\.id)).subtracting(b.map(\.id))
         // Sent before the commit that was refused, and never again: allowed only where nobody went on.
         if strange.isEmpty || !isComplete { continue }
@@ -244,6 +244,12 @@ final class Checks {
           + "first difference at \(place): \(place < a.count ? a[place].text : "nothing") instead of "
           + "\(place < b.count ? b[place].text : "nothing")")
     }
+  }
+
+  /// Whether what was said last under each id is what the story says there.
+  private func endsIn(_ found: [Reference.Said], _ story: [Reference.Said]) -> Bool {
+    let last = Dictionary(found.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
+    return story.allSatisfy { last[$0.id] == $0 }
   }
 
   /// Whether `story` is in `found`, in order, with anything between.
