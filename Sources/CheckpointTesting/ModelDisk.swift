@@ -54,6 +54,13 @@ public final class ModelDisk: Disk {
 
   public var totalBytes: Int { state.withLock { $0.totalBytes } }
 
+  /// Of writes to some files, by path: what a power loss now may lose.
+  public func unsyncedBytes(where isMeant: (String) -> Bool) -> Int {
+    state.withLock { state in
+      state.names.reduce(0) { isMeant($1.key) ? $0 + state.files[$1.value].unsyncedBytes : $0 }
+    }
+  }
+
   /// A file's bytes as they would be read now; nil if there is no such file.
   public func contents(of path: String) -> [UInt8]? {
     state.withLock { state in state.names[path].map { state.files[$0].current } }

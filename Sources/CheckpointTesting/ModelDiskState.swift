@@ -53,6 +53,10 @@ struct ModelFileState: Sendable {
   /// What a crash leaves when nothing unsynced survives.
   var durableBytes: [UInt8] { durable }
 
+  var unsyncedBytes: Int {
+    pending.reduce(0) { sum, step in if case .write(_, let bytes) = step { sum + bytes.count } else { sum } }
+  }
+
   mutating func replace(_ bytes: [UInt8]) {
     current = bytes
     durable = bytes

@@ -31,9 +31,10 @@ final class ModelGroup {
 
   /// Returns the member's id: a new one for a member that is not known (any more).
   func join(_ consumer: ModelConsumer, as id: String?) -> String {
-    // A member that asks for an id twice gets the same: an id counts only once it was used to join.
-    if let index = members.firstIndex(where: { member in id.map { member.id == $0 } ?? (member.consumer === consumer) })
-    {
+    // A member that asks for an id twice gets the same, also one that still goes by an id that was put out: an id counts
+    // only once it was used to join.
+    let known = members.firstIndex { $0.id == id } ?? members.firstIndex { $0.consumer === consumer }
+    if let index = known {
       members[index].hasJoined = true
       members[index].silentSince = nil
       if consumer.client.isDead { fellSilent(consumer.client) }
@@ -75,6 +76,11 @@ final class ModelGroup {
     guard let member = members.first(where: { $0.id == membership.member }) else { return .gone }
     if isPreparing { return member.hasJoined ? .fine : .rebalance }
     return membership.generation == generation ? .fine : .gone
+  }
+
+  /// Has joined, and waits for the others.
+  func isWaiting(_ client: ModelClient) -> Bool {
+    isPreparing && members.contains { $0.consumer.client === client && $0.hasJoined && !client.isDead }
   }
 
   // MARK: Silence

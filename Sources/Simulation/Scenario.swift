@@ -22,6 +22,18 @@ package struct Scenario: Sendable {
     case retention
     /// The group forgets its offsets: after a clean end the state goes on, after a death it is refused.
     case expired
+    /// Power is lost again and again, while large blocks are written and not synced yet.
+    case powerLoss
+    /// Members fall silent just when they have given their partitions back and wait for those to come.
+    case silentJoiners
+
+    /// Whether partitions may be refused in the end.
+    package var mayRefuse: Bool {
+      switch self {
+      case .none, .powerLoss, .silentJoiners: false
+      case .bitFlips, .ownDisks, .retention, .expired: true
+      }
+    }
   }
 
   package var seed: UInt64
@@ -61,6 +73,8 @@ package struct Scenario: Sendable {
       case 6..<9: .ownDisks
       case 9..<11: .retention
       case 11..<14: .expired
+      case 14..<20: .powerLoss
+      case 20..<23: .silentJoiners
       default: .none
       }
     members = pick(1...3)
@@ -83,6 +97,24 @@ package struct Scenario: Sendable {
       network.refusedBatch = pick(0...25)
     }
     syncMicroseconds = [50...2_000, 1_000...30_000, 10_000...400_000][pick(0...2)]
+    fit()
+  }
+
+  /// What the special part needs to have a chance.
+  package mutating func fit() {
+    switch special {
+    case .powerLoss:
+      // Blocks of several sectors.
+      recordsPerSecond = max(recordsPerSecond, 20)
+      partitions = min(partitions, 2)
+      epochMilliseconds = 1_000
+      if faultSeconds == 0 || faultSeconds > 4 { faultSeconds = 2 }
+      syncMicroseconds = 10_000...400_000
+    case .silentJoiners:
+      members = max(members, 2)
+      if faultSeconds == 0 || faultSeconds > 4 { faultSeconds = 2 }
+    default: break
+    }
     // With a slow disk and small epochs the load would never be worked off.
     if syncMicroseconds.upperBound > 30_000 { epochEvents = max(epochEvents, 100) }
   }

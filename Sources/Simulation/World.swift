@@ -31,20 +31,22 @@ package final class World {
   private(set) var checks: Checks
   /// Wall microseconds for each simulated one.
   let wallRate: Int64
-  private(set) var hasExpired = false
+  var hasExpired = false
   private var shownAt: Int64 = 0
   /// The latest of the members' walls when everything had healed and was read, and the earliest when all were asked to stop.
   private(set) var healedAt: Int64 = 0
   private(set) var stoppedAt: Int64 = 0
   /// What the group had committed before it forgot it.
-  private(set) var forgotten: [TopicPartition: PartitionOffset] = [:]
-  private var random: SeededGenerator
+  var forgotten: [TopicPartition: PartitionOffset] = [:]
+  var random: SeededGenerator
   private var shop: Shop
   private(set) var recordCount = 0
   /// Refused or halted for good, with the reason: allowed in special scenarios only.
   private(set) var refused: [Int32: String] = [:]
   /// The disk as it was before its bits were flipped.
-  private(set) var undamaged: ModelDisk?
+  var undamaged: ModelDisk?
+  /// Whose files are not what was written: of the others everything is promised.
+  var damaged: Int32?
 
   /// - Throws: when the scenario's configuration does not load, a defect of the simulator.
   package init(_ scenario: Scenario, isTracing: Bool) throws {
@@ -115,7 +117,7 @@ package final class World {
 
   func draw(_ range: ClosedRange<Int64>) -> Int64 { Int64.random(in: range, using: &random) }
   func makeLineage() -> Lineage { .random(using: &random) }
-  private func percent(_ value: Int) -> Bool { Int.random(in: 0..<100, using: &random) < value }
+  func percent(_ value: Int) -> Bool { Int.random(in: 0..<100, using: &random) < value }
 
   // MARK: A run
 
@@ -202,164 +204,9 @@ package final class World {
     if percent(3) { kafka.appendMarker(partition) }
   }
 
-  // MARK: Faults
-
-  private func breakSomething() {
-    guard let member = members.randomElement(using: &random) else { return }
-    switch Int.random(in: 0..<22, using: &random) {
-    case 0..<3:
-      guard member.isUp else { return }
-      journal.note("fault: kill -9")
-      member.kill()
-      member.startAt = scheduler.now + draw(100_000...8_000_000)
-    case 3:
-      journal.note("fault: power loss")
-      crash(member.disk)
-    case 4..<6:
-      journal.note("fault: SIGTERM")
-      member.terminate()
-    case 6..<8:
-      journal.note("fault: SIGSTOP")
-      member.pause(microseconds: percent(60) ? draw(10_500_000...25_000_000) : draw(1_000...9_000_000))
-    case 8..<10:
-      journal.note("fault: cut off")
-      member.cutOff(microseconds: percent(50) ? draw(10_500_000...25_000_000) : draw(1_000...9_000_000))
-    case 10:
-      journal.note("fault: brokers away")
-      kafka.isAway = true
-      kafka.at(kafka.now + draw(100_000...15_000_000)) { self.kafka.isAway = false }
-    case 11..<13:
-      journal.note("fault: coordinator moves")
-      kafka.coordinatorAwayUntil = kafka.now + draw(100_000...8_000_000)
-    case 13: failDisk(member, "fault: write error") { $0.nextWrite = EIO }
-    case 14: failDisk(member, "fault: sync error") { $0.nextSync = EIO }
-    case 15: failDisk(member, "fault: directory sync error") { $0.nextDirectorySync = EIO }
-    case 16:
-      let room = member.disk.totalBytes + Int(draw(0...3_000))
-      failDisk(member, "fault: disk full") { $0.capacity = room }
-    case 17:
-      journal.note("fault: wall jumps")
-      member.jumpWall(percent(50) ? draw(-7_200_000_000 ... -1_000) : draw(1_000...7_200_000_000))
-    case 21:
-      if !member.isUp { return }
-      journal.note("fault: another process with the same name")
-      // An operator starts a second one by mistake: the first is fenced.
-      kafka.send(
-        "init transactions", from: ModelClient(name: "double", process: SimulatedProcess(scheduler)), to: .coordinator,
-        serve: { self.kafka.transaction(of: "g-\(member.name)").initialize() }, answered: { _ in })
-    case 19 where scenario.special == .bitFlips: flipBit(member)
-    case 18..<20 where scenario.special == .ownDisks: bringForeignState(member)
-    case 20 where scenario.special == .retention: expire()
-    case 18...20 where scenario.special == .expired: forgetOffsets()
-    default: expireSafely()
-    }
-  }
-
-  private func failDisk(_ member: Member, _ name: String, _ change: (inout ModelDisk.Faults) -> Void) {
-    journal.note(name)
-    journal.say(name)
-    member.disk.setFaults(change)
-    for other in members where other.disk === member.disk { other.life?.hadDiskFault = true }
-  }
-
-  private func crash(_ disk: ModelDisk) {
-    let affected = members.filter { $0.disk === disk }
-    for member in affected { member.kill() }
-    disk.crash()
-    for member in affected { member.startAt = scheduler.now + draw(1_000_000...10_000_000) }
-  }
-
-  private func flipBit(_ member: Member) {
-    guard undamaged == nil else { return }
-    for other in members where other.disk === member.disk {
-      other.kill()
-      other.startAt = scheduler.now + draw(1_000_000...5_000_000)
-    }
-    let paths = member.disk.paths.filter { !(member.disk.contents(of: $0) ?? []).isEmpty }
-    guard let path = paths.randomElement(using: &random), let bytes = member.disk.contents(of: path) else { return }
-    journal.note("fault: bit flipped")
-    journal.say("a bit of \(path) is flipped")
-    undamaged = member.disk.afterCrash(losingEverything: true, seed: 1)
-    member.disk.flipBit(Int.random(in: 0..<bytes.count * 8, using: &random), of: path)
-  }
-
-  /// By mistake an operator puts a checkpoint of another life of this group in place: as far along, and another history.
-  private func bringForeignState(_ member: Member) {
-    guard undamaged == nil, let partition = (0..<scenario.partitions).randomElement(using: &random) else { return }
-    let committed = kafka.topics.compactMap { kafka.committed[TopicPartition($0, partition)] }
-    guard committed.count == kafka.topics.count, let tag = EpochTag(committed[0].metadata), tag.epoch < 500 else {
-      return
-    }
-    journal.note("fault: checkpoint of another state")
-    journal.say("\(member.name) is given another state of partition \(partition)")
-    member.kill()
-    member.startAt = scheduler.now + draw(1_000_000...5_000_000)
-    undamaged = member.disk.afterCrash(losingEverything: true, seed: 1)
-    let directory = Checks.directory(partition)
-    for path in member.disk.paths where path.hasPrefix(directory + "/") { member.disk.setContents(nil, of: path) }
-    do {
-      let store = try PartitionStore(opening: directory, on: member.disk)
-      try store.truncate(after: nil)
-      let lineage = makeLineage()
-      let clock = try undamaged.map {
-        try PartitionStore(opening: directory, on: $0.copy(seed: 1)).block(of: tag.epoch).header.clock
-      }
-      for epoch in 0...tag.epoch {
-        let header = EpochHeader(
-          lineage: lineage, epoch: epoch, clock: clock ?? 0, partition: partition, partitionCount: scenario.partitions,
-          offsets: committed.map { TopicOffset(topic: $0.partition.topic, next: $0.offset) })
-        _ = try store.append(header) { _ in }
-        try store.sync()
-      }
-    } catch { journal.say("it has no state of it: \(error)") }
-  }
-
-  /// Below what is committed nobody needs anything.
-  private func expireSafely() {
-    guard let partition = kafka.all.randomElement(using: &random), let offset = kafka.committed[partition]?.offset
-    else { return }
-    kafka.expire(partition, below: offset)
-  }
-
-  private func expire() {
-    guard let partition = kafka.all.randomElement(using: &random), let end = kafka.logs[partition]?.end else { return }
-    kafka.expire(partition, below: end)
-  }
-
-  /// Everybody is down for so long that the group's offsets expire.
-  private func forgetOffsets() {
-    guard !hasExpired else { return }
-    hasExpired = true
-    journal.note("fault: offsets expired")
-    let isClean = percent(50)
-    if isClean {
-      for member in members {
-        member.startAt = nil
-        member.terminate()
-      }
-      let deadline = scheduler.now + 60_000_000
-      while members.contains(where: \.isUp), scheduler.now < deadline {
-        sleep(200_000)
-        for member in members {
-          if let (life, end) = member.reap() { judge(member, life, end) }
-          member.startAt = nil
-        }
-      }
-    }
-    for member in members {
-      member.kill()
-      member.startAt = scheduler.now + draw(15_000_000...20_000_000)
-    }
-    // What was open has timed out by then.
-    sleep(14_000_000)
-    forgotten = kafka.committed
-    kafka.committed = [:]
-    journal.say("the group has forgotten its offsets")
-  }
-
   // MARK: Supervision
 
-  private func supervise() {
+  func supervise() {
     if isTracing { showClocks() }
     for member in members {
       if let (life, end) = member.reap() { judge(member, life, end) }
@@ -389,7 +236,7 @@ package final class World {
     }
   }
 
-  private func judge(_ member: Member, _ life: Life, _ end: DataPlaneEnd) {
+  func judge(_ member: Member, _ life: Life, _ end: DataPlaneEnd) {
     var isFinal = false
     switch end.status {
     case .ok:

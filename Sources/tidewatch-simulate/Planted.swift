@@ -66,7 +66,12 @@ struct Planted: ParsableCommand {
     private static func scenario(of bug: PlantedBug, seed: UInt64) -> Scenario {
       var scenario = Scenario(seed: seed)
       switch bug {
-      case .acceptTornTail, .skipOutbox: scenario.delivery = .atLeastOnce
+      case .skipOutbox: scenario.delivery = .atLeastOnce
+      case .acceptTornTail:
+        // Under exactly_once the committed tag says what is beyond the truth.
+        scenario.delivery = .atLeastOnce
+        scenario.special = .powerLoss
+        scenario.faultSeconds = 1 + Int(seed % 2)
       case .matchNumberOnly:
         scenario.special = .ownDisks
         scenario.members = 2 + Int(seed % 2)
@@ -74,7 +79,8 @@ struct Planted: ParsableCommand {
       case .staleWarmState:
         // A member must be put out between giving its partitions back and getting them again.
         scenario.delivery = .exactlyOnce
-        scenario.members = 3
+        scenario.special = .silentJoiners
+        scenario.members = 2 + Int(seed % 2)
         scenario.faultSeconds = 1
         scenario.logic = .counting
       case .newerMembership:
@@ -83,6 +89,7 @@ struct Planted: ParsableCommand {
       case .ignoreLock: scenario.members = 2 + Int(seed % 2)
       default: scenario.delivery = .exactlyOnce
       }
+      scenario.fit()
       return scenario
     }
   #endif

@@ -25,7 +25,7 @@ struct ScenarioOptions: ParsableArguments {
   var delivery: String?
   @Option(help: "counting or engine. Default: as the seed says.")
   var logic: String?
-  @Option(help: "none, bitFlips, ownDisks or retention. Default: as the seed says.")
+  @Option(help: "none, bitFlips, ownDisks, retention, expired, powerLoss or silentJoiners. Default: as the seed says.")
   var special: String?
   @Option(help: "How many members, 1 to 3. Default: as the seed says.")
   var members: Int?
@@ -45,6 +45,7 @@ struct ScenarioOptions: ParsableArguments {
     if let special {
       guard let value = Scenario.Special(rawValue: special) else { throw ValidationError("--special: \(special)?") }
       scenario.special = value
+      scenario.fit()
     }
     if let members {
       guard (1...3).contains(members) else { throw ValidationError("--members takes 1 to 3") }
