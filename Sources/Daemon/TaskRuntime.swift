@@ -40,26 +40,26 @@ final class TaskRuntime {
   var halted: String?
 
   /// A new state: `next` is where reading begins, and is to be committed even though nothing was read.
-  init(
+  convenience init(
     partition: Int32, partitionCount: Int32, lineage: Lineage, store: PartitionStore, logic: any TaskLogic,
     beginningAt next: [Int64]
   ) {
-    self.partition = partition
-    self.partitionCount = partitionCount
-    self.lineage = lineage
-    self.store = store
-    self.logic = logic
-    self.next = next
-    firstNext = next
-    sealedNext = next.map { _ in -1 }
-    atEnd = next.map { _ in false }
-    noteSizes()
+    self.init(
+      partition, of: partitionCount, lineage, store, logic, next: next, sealedNext: next.map { _ in -1 }, epoch: nil)
   }
 
   /// A state restored from `epoch`.
-  init(
+  convenience init(
     partition: Int32, partitionCount: Int32, lineage: Lineage, store: PartitionStore, logic: any TaskLogic,
     next: [Int64], restoredFrom epoch: UInt64, skips: [SkippedOffset]
+  ) {
+    self.init(partition, of: partitionCount, lineage, store, logic, next: next, sealedNext: next, epoch: epoch)
+    self.skips = skips
+  }
+
+  private init(
+    _ partition: Int32, of partitionCount: Int32, _ lineage: Lineage, _ store: PartitionStore, _ logic: any TaskLogic,
+    next: [Int64], sealedNext: [Int64], epoch: UInt64?
   ) {
     self.partition = partition
     self.partitionCount = partitionCount
@@ -68,10 +68,9 @@ final class TaskRuntime {
     self.logic = logic
     self.next = next
     firstNext = next
-    sealedNext = next
+    self.sealedNext = sealedNext
     atEnd = next.map { _ in false }
     self.epoch = epoch
-    self.skips = skips
     noteSizes()
   }
 

@@ -7,12 +7,17 @@ import Events
 /// State: key -> (count, sum of values). Output: one record per input, value `key count sum`, id `partition-topic-offset`.
 /// A record that is not a number becomes a dead letter, and is counted nowhere.
 package final class CountingLogic: TaskLogic {
-  struct Cell: Equatable {
-    var count: Int64
-    var sum: Int64
+  package struct Cell: Equatable {
+    package var count: Int64
+    package var sum: Int64
+
+    package init(count: Int64, sum: Int64) {
+      self.count = count
+      self.sum = sum
+    }
   }
 
-  private(set) var cells: [[UInt8]: Cell] = [:]
+  package private(set) var cells: [[UInt8]: Cell] = [:]
   private var changed: Set<[UInt8]> = []
   private var taskClock: TaskClock
   package var outputs = OutputBuffer()
@@ -25,7 +30,7 @@ package final class CountingLogic: TaskLogic {
 
   package func consume(_ record: InputItem, wall: Instant) {
     let key = record.key.map { Array($0) } ?? []
-    guard let value = record.value, let number = Int64(String(decoding: value, as: UTF8.self)) else {
+    guard !record.isSkipped, let value = record.value, let number = Int64(String(decoding: value, as: UTF8.self)) else {
       counters.events[record.topic][TaskCounters.Result.rejected.rawValue] += 1
       counters.deadLetters["not_a_number", default: 0] += 1
       return emit(.deadLetters, key: key, "rejected", record)

@@ -8,6 +8,7 @@ import Engine
 import Events
 import Foundation
 import Kafka
+import Simulation
 import Testing
 
 /// A broker with topics of our own, a state directory, and a configuration for both.

@@ -1,10 +1,12 @@
 // A Kafka cluster in memory for one group: what the shell's guarantees are tested against, with faults from a seed.
 
 import CheckpointTesting
+import Configuration
 import Daemon
 import Events
 import Kafka
 import Simulation
+import Testing
 
 /// Inputs, committed offsets and visible outputs; outlives the processes that use it.
 final class FakeCluster {
@@ -40,6 +42,40 @@ final class FakeCluster {
 
   /// Every partition of every topic.
   var all: [TopicPartition] { topics.flatMap { topic in (0..<partitions).map { TopicPartition(topic, $0) } } }
+}
+
+extension FakeCluster {
+  /// Reads both topics, in epochs of a few records; `state` is more for the section of that name.
+  func configuration(_ delivery: Configuration.Delivery, state: String = "") throws -> Configuration {
+    let inputs = topics.map { "{ topic: \($0) }" }.joined(separator: ", ")
+    return try Configuration.load(
+      text: """
+        kafka: { bootstrap: 'x:1', group: g }
+        inputs: [\(inputs)]
+        delivery: \(delivery.rawValue)
+        epoch: { interval: 10ms, max_events: 7 }
+        state: { dir: /state\(state.isEmpty ? "" : ", " + state) }
+        """, file: "t.yaml")
+  }
+
+  /// One process life, on the scheduler of its faults; it ends by itself when everything is read, or dies.
+  func run(_ settings: DataPlaneSettings, _ faults: FakeFaults) throws -> DataPlaneEnd {
+    let process = SimulatedProcess(faults.scheduler, wallOffset: 1_000_000_000)
+    var settings = settings
+    settings.stopAtEnd = true
+    settings.threads = process
+    let final = settings
+    var end: DataPlaneEnd?
+    _ = try faults.scheduler.start("data", of: process) { [self] in
+      let dataPlane = DataPlane(
+        final, consumer: FakeConsumer(self, faults),
+        producer: FakeProducer(self, faults, isTransactional: final.configuration.delivery == .exactlyOnce),
+        wall: process, stop: StopRequest(), looks: Mailbox(), published: Shared(DaemonSnapshot()), notifier: nil)
+      end = dataPlane.run(partitionCount: partitions)
+    }
+    faults.scheduler.run()
+    return try #require(end)
+  }
 }
 
 /// The faults of one process life.

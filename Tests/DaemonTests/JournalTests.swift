@@ -7,6 +7,7 @@ import Configuration
 import Daemon
 import Engine
 import Events
+import Simulation
 import Testing
 
 /// One output as bytes.

@@ -29,34 +29,14 @@ private final class Holder: Sendable {
   private func run(
     _ delivery: Configuration.Delivery, _ cluster: FakeCluster, _ disk: ModelDisk, _ holder: Holder, releases: Bool
   ) throws -> DataPlaneEnd {
-    let text = """
-      kafka: { bootstrap: 'x:1', group: g }
-      inputs: [{ topic: a }, { topic: b }]
-      delivery: \(delivery.rawValue)
-      epoch: { interval: 10ms, max_events: 7 }
-      state: { dir: /state, lock_wait: 3s }
-      """
     var settings = DataPlaneSettings(
-      configuration: try Configuration.load(text: text, file: "t.yaml"), factory: CountingFactory(topics: 2),
+      configuration: try cluster.configuration(delivery, state: "lock_wait: 3s"), factory: CountingFactory(topics: 2),
       log: Log(level: .info) { _, line in
         holder.hear(line)
         if releases, line.contains("still holds") { holder.release() }
       })
     settings.disk = disk
-    settings.stopAtEnd = true
-    let faults = FakeFaults(seed: 1)
-    let process = SimulatedProcess(faults.scheduler, wallOffset: 1_000_000_000)
-    settings.threads = process
-    var end: DataPlaneEnd?
-    _ = try faults.scheduler.start("data", of: process) {
-      let dataPlane = DataPlane(
-        settings, consumer: FakeConsumer(cluster, faults),
-        producer: FakeProducer(cluster, faults, isTransactional: delivery == .exactlyOnce), wall: process,
-        stop: StopRequest(), looks: Mailbox(), published: Shared(DaemonSnapshot()), notifier: nil)
-      end = dataPlane.run(partitionCount: cluster.partitions)
-    }
-    faults.scheduler.run()
-    return try #require(end)
+    return try cluster.run(settings, FakeFaults(seed: 1))
   }
 
   private func cluster() -> FakeCluster {

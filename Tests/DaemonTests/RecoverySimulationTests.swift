@@ -99,14 +99,7 @@ private struct Story {
     self.seed = seed
     random = SeededGenerator(seed: seed &+ 77)
     disk = ModelDisk(seed: seed)
-    configuration = try Configuration.load(
-      text: """
-        kafka: { bootstrap: 'x:1', group: g }
-        inputs: [{ topic: a }, { topic: b }]
-        delivery: \(delivery.rawValue)
-        epoch: { interval: 10ms, max_events: 7 }
-        state: { dir: /state }
-        """, file: "t.yaml")
+    configuration = try cluster.configuration(delivery)
   }
 
   // MARK: Lives
@@ -126,21 +119,7 @@ private struct Story {
       configuration: configuration, factory: CountingFactory(topics: 2), log: Log(level: .error, sink: { _, _ in }))
     settings.disk = disk
     settings.configuration.state.rewriteMinimumBytes = 900
-    settings.stopAtEnd = true
-    let process = SimulatedProcess(faults.scheduler, wallOffset: 1_000_000_000)
-    settings.threads = process
-    var end: DataPlaneEnd?
-    let cluster = cluster
-    let delivery = delivery
-    _ = try faults.scheduler.start("data", of: process) {
-      let dataPlane = DataPlane(
-        settings, consumer: FakeConsumer(cluster, faults),
-        producer: FakeProducer(cluster, faults, isTransactional: delivery == .exactlyOnce), wall: process,
-        stop: StopRequest(), looks: Mailbox(), published: Shared(DaemonSnapshot()), notifier: nil)
-      end = dataPlane.run(partitionCount: cluster.partitions)
-    }
-    faults.scheduler.run()
-    return try #require(end)
+    return try cluster.run(settings, faults)
   }
 
   mutating func die() { if Bool.random(using: &random) { disk.crash() } else { disk.killProcess() } }

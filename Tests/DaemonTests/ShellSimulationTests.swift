@@ -113,32 +113,13 @@ import Testing
     _ delivery: Configuration.Delivery, _ cluster: FakeCluster, _ disk: ModelDisk, _ faults: FakeFaults,
     versions: TaskVersions = TaskVersions()
   ) throws -> DataPlaneEnd {
-    let text = """
-      kafka: { bootstrap: 'x:1', group: g }
-      inputs: [{ topic: a }, { topic: b }]
-      delivery: \(delivery.rawValue)
-      epoch: { interval: 10ms, max_events: 7 }
-      state: { dir: /state }
-      """
     var settings = DataPlaneSettings(
-      configuration: try Configuration.load(text: text, file: "t.yaml"),
+      configuration: try cluster.configuration(delivery),
       factory: CountingFactory(topics: 2, versions: versions), log: Log(level: .error, sink: { _, _ in }))
     settings.disk = disk
     // So small that bases are rewritten all the time.
     settings.configuration.state.rewriteMinimumBytes = 600
-    settings.stopAtEnd = true
-    let process = SimulatedProcess(faults.scheduler, wallOffset: 1_000_000_000)
-    settings.threads = process
-    var end: DataPlaneEnd?
-    _ = try faults.scheduler.start("data", of: process) {
-      let dataPlane = DataPlane(
-        settings, consumer: FakeConsumer(cluster, faults),
-        producer: FakeProducer(cluster, faults, isTransactional: delivery == .exactlyOnce), wall: process,
-        stop: StopRequest(), looks: Mailbox(), published: Shared(DaemonSnapshot()), notifier: nil)
-      end = dataPlane.run(partitionCount: cluster.partitions)
-    }
-    faults.scheduler.run()
-    return try #require(end)
+    return try cluster.run(settings, faults)
   }
 
   private func check(_ cluster: FakeCluster, _ delivery: Configuration.Delivery, produced: Int) {
