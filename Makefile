@@ -15,7 +15,7 @@ TEST_FLAGS = $(BUILD_FLAGS) --disable-testable-imports
 BINARY = .build/release/tidewatch
 SOURCES = Package.swift Sources Tests
 
-.PHONY: help deps build test test-threads torture measure demo check check-data simulate planted fuzz format format-check clean
+.PHONY: help deps build test test-threads torture measure bench bench-page demo check check-data simulate planted fuzz format format-check clean
 
 help:
 	@echo "make demo           install what is missing, build, and run the main job on an embedded broker (Ctrl-C ends it)"
@@ -23,6 +23,8 @@ help:
 	@echo "make test-threads   run the hand-off between threads under the thread sanitizer"
 	@echo "make torture        kill, stop and freeze real processes under load: CYCLES=100 (see CONTRIBUTING.md)"
 	@echo "make measure        print the time without processing after restarts and kill -9, on the broker of TIDEWATCH_TEST_BOOTSTRAP"
+	@echo "make bench          measure this build: ARGS=\"--bootstrap HOST:PORT --only run,replay --events 1000000 --runs 3\""
+	@echo "make bench-page     put the results of make bench into the documentation"
 	@echo "make build          install what is missing and build $(BINARY)"
 	@echo "make simulate       run the daemon against a modelled Kafka, disk and clock: SEEDS=10000, or SEED=N"
 	@echo "make planted        see whether the simulator finds planted defects"
@@ -61,6 +63,15 @@ torture: deps
 # Figures of this machine, printed and never judged.
 measure: deps
 	TIDEWATCH_MEASURE=1 $(SWIFT) test $(TEST_FLAGS) --filter CrashTests/Measurements $(ARGS)
+
+# Throughput, memory, latency, restarts; minutes. `make bench ARGS="--only replay,stages --events 1000000 --runs 3"`
+BENCH = .build/release/tidewatch-bench
+bench: build
+	$(SWIFT) build $(BUILD_FLAGS) --product tidewatch-bench
+	$(BENCH) run $(ARGS)
+
+bench-page:
+	$(BENCH) page $(ARGS)
 
 check-data: deps
 	TIDEWATCH_TEST_DATA_REQUIRED=1 $(SWIFT) test $(TEST_FLAGS) --filter PublishedData

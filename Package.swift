@@ -56,6 +56,9 @@ let package = Package(
     .target(name: "CheckpointTesting", dependencies: ["Checkpoint"], swiftSettings: settings),
     .target(name: "Kafka", dependencies: ["CRdKafka"], swiftSettings: settings),
 
+    // The reference workload, made in bytes.
+    .target(name: "LoadGenerator", dependencies: ["Events", "Kafka"], swiftSettings: settings),
+
     // What puts them together and runs.
     .target(
       name: "Daemon",
@@ -87,7 +90,7 @@ let package = Package(
       name: "tidewatch",
       dependencies: [
         "Events", "Customers", "Engine", "Configuration", "Import", "Replay", "Checkpoint", "Demo", "CommandSupport",
-        "Daemon",
+        "Daemon", "Kafka", "LoadGenerator",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -96,6 +99,20 @@ let package = Package(
     .target(
       name: "Demo", dependencies: ["Events", "Engine", "Configuration", "Kafka", "Daemon"],
       resources: [.embedInCode("tags.yaml")], swiftSettings: settings),
+
+    // `make bench`: what this build takes on this machine.
+    .target(
+      name: "Benchmarks",
+      dependencies: [
+        "CRdKafka", "CommandSupport", "Configuration", "Engine", "Events", "Kafka", "LoadGenerator", "Rules",
+      ],
+      swiftSettings: settings),
+    .executableTarget(
+      name: "tidewatch-bench",
+      dependencies: [
+        "Benchmarks", "CommandSupport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: settings),
 
     .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: settings),
     // A slow, plain second opinion that tests of several targets compare with.
@@ -118,6 +135,9 @@ let package = Package(
     .testTarget(name: "KafkaTests", dependencies: ["Kafka"], swiftSettings: settings),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Events"], swiftSettings: settings),
     .testTarget(name: "DemoTests", dependencies: ["Demo", "Engine", "Events", "Models"], swiftSettings: settings),
+    .testTarget(name: "LoadGeneratorTests", dependencies: ["LoadGenerator", "Events"], swiftSettings: settings),
+    .testTarget(
+      name: "BenchmarkTests", dependencies: ["Benchmarks", "LoadGenerator", "SchemaTesting"], swiftSettings: settings),
     .testTarget(name: "CommandSupportTests", dependencies: ["CommandSupport"], swiftSettings: settings),
     .testTarget(
       name: "SchemaTests", dependencies: ["SchemaTesting", "Engine", "Events", "Models", "Rules"],

@@ -34,7 +34,9 @@ extension DataPlane {
       case .seal: seal(.running)
       case .hold:
         if pipeline.state == .holding { snapshot.heldEpochs += 1 }
+        let began = wall.monotonicMicroseconds
         waitWhile { $0 == .holding || $0 == .draining }
+        snapshot.heldMicroseconds += wall.monotonicMicroseconds - began
       case .confirm: confirmEpoch()
       case .reload: reloadTasks()
       case .drop: perform(ownership.handle(.refused))
@@ -92,6 +94,7 @@ extension DataPlane {
 
   /// Takes the open epoch of every member and hands it to the committer.
   private func seal(_ kind: EpochKind) {
+    let began = wall.monotonicMicroseconds
     let withOutbox = settings.configuration.delivery == .atLeastOnce
     var sealed: [SealedTask] = []
     for task in members(kind) {
@@ -108,6 +111,7 @@ extension DataPlane {
     }
     let now = wall.monotonicMicroseconds
     line.send(SealedEpoch(members: sealed, membership: membership, sealedAt: now))
+    snapshot.pauses.add(now - began)
     openEpoch(at: now)
   }
 
@@ -161,6 +165,8 @@ extension DataPlane {
   }
 
   private func confirmEpoch() {
+    let began = wall.monotonicMicroseconds
+    defer { snapshot.pauses.add(wall.monotonicMicroseconds - began) }
     for sealed in answered {
       do { try tasks[sealed.partition]?.confirm(sealed) } catch {
         end = DataPlaneEnd(.halted, "partition \(sealed.partition): \(error)")

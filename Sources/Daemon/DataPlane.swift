@@ -441,6 +441,7 @@ package final class DataPlane {
 
   private func tick() {
     let now = wall.now
+    let began = wall.monotonicMicroseconds
     moreDue = false
     outputBytes = 0
     for task in tasksByPartition {
@@ -448,6 +449,7 @@ package final class DataPlane {
       if task.logic.tick(wall: now, maxTimers: 5_000) { moreDue = true }
       outputBytes += task.logic.outputs.bytes.count
     }
+    snapshot.maxTickMicroseconds = max(snapshot.maxTickMicroseconds, wall.monotonicMicroseconds - began)
   }
 
   private var isEverythingRead: Bool {
@@ -485,6 +487,7 @@ package final class DataPlane {
     switch result {
     case .success(let base):
       snapshot.rewrites += 1
+      snapshot.rewrittenBytes &+= base.bytes
       settings.log.debug("partition \(partition): new base of \(base.bytes) bytes, \(base.keyCount) keys")
     case .failure(.cancelled): break
     case .failure(let error):

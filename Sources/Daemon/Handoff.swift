@@ -120,15 +120,19 @@ private final class SystemSignal: Signal, @unchecked Sendable {
 /// A pthread. Join it exactly once.
 struct DedicatedThread: RunningThread {
   private final class Body: Sendable {
+    let name: String
     let run: @Sendable () -> Void
-    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    init(_ name: String, _ run: @escaping @Sendable () -> Void) {
+      self.name = name
+      self.run = run
+    }
   }
 
   private let thread: pthread_t
 
-  /// - Parameter name: for the message when it cannot be started.
+  /// - Parameter name: for the message when it cannot be started, and for whoever looks at the process's threads.
   init(_ name: String, run: @escaping @Sendable () -> Void) throws(ThreadError) {
-    let body = Unmanaged.passRetained(Body(run))
+    let body = Unmanaged.passRetained(Body(name, run))
     var thread = pthread_t()
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)
@@ -140,6 +144,7 @@ struct DedicatedThread: RunningThread {
       { argument in
         guard let argument else { return nil }
         let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
+        nameThisThread(body.name)
         body.run()
         return nil
       }, body.toOpaque())
@@ -151,6 +156,15 @@ struct DedicatedThread: RunningThread {
   }
 
   func join() { pthread_join(thread, nil) }
+}
+
+/// For `top -H` and the like; what does not fit into 15 bytes is cut off. Through /proc: Glibc's function is behind a macro.
+private func nameThisThread(_ name: String) {
+  let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+  guard file >= 0 else { return }
+  let bytes = Array(name.utf8)
+  _ = write(file, bytes, bytes.count)
+  close(file)
 }
 
 /// The system did not give us a thread.

@@ -72,6 +72,7 @@ enum Metrics {
       ("tidewatch_checkpoint_blocks_total", "Blocks appended to checkpoints.", Double(s.checkpointBlocks)),
       ("tidewatch_checkpoint_bytes_total", "Bytes appended to checkpoints.", Double(s.checkpointBytes)),
       ("tidewatch_checkpoint_rewrites_total", "Bases rewritten.", Double(s.rewrites)),
+      ("tidewatch_checkpoint_rewritten_bytes_total", "Bytes of rewritten bases.", Double(s.rewrittenBytes)),
       ("tidewatch_checkpoint_rewrite_failures_total", "Base rewrites that failed.", Double(s.failedRewrites)),
       ("tidewatch_outputs_total", "Records handed to the producer.", Double(s.outputs)),
       ("tidewatch_retries_total", "Kafka calls repeated.", Double(s.retries)),
@@ -79,6 +80,14 @@ enum Metrics {
       ("tidewatch_kafka_errors_total", "Errors reported by Kafka clients.", Double(s.brokerErrors)),
       ("tidewatch_records_repeated_total", "Records below the expected offset, dropped.", Double(s.droppedRecords)),
     ]
+    out.pauses(s.pauses)
+    out.family("tidewatch_tick_max_seconds", "gauge", "The longest time that timers took between two polls.") {
+      $0([:], Double(s.maxTickMicroseconds) / 1e6)
+    }
+    out.family("tidewatch_epochs_held_seconds_total", "counter", "Time in which nothing was applied for slow commits.")
+    {
+      $0([:], Double(s.heldMicroseconds) / 1e6)
+    }
     for (name, help, value) in counters { out.family(name, "counter", help) { $0([:], value) } }
     out.family("tidewatch_epoch_duration_seconds", "gauge", "How long closing the last epoch took.") {
       $0([:], Double(s.epochMicroseconds) / 1e6)
@@ -106,6 +115,23 @@ enum Metrics {
         lines += list.isEmpty ? "\(name) \(number)\n" : "\(name){\(list)} \(number)\n"
       }
       text += lines
+    }
+
+    /// A histogram in Prometheus' form, and the longest beside it.
+    mutating func pauses(_ pauses: PauseHistogram) {
+      let name = "tidewatch_checkpoint_pause_seconds"
+      text += "# HELP \(name) How long processing stood still when an epoch was sealed or confirmed.\n"
+      text += "# TYPE \(name) histogram\n"
+      var sum = 0
+      for (bound, count) in zip(PauseHistogram.boundsMicroseconds, pauses.counts) {
+        sum += count
+        text += "\(name)_bucket{le=\"\(Double(bound) / 1e6)\"} \(sum)\n"
+      }
+      text += "\(name)_bucket{le=\"+Inf\"} \(pauses.count)\n"
+      text += "\(name)_sum \(Double(pauses.sumMicroseconds) / 1e6)\n\(name)_count \(pauses.count)\n"
+      family("tidewatch_checkpoint_pause_max_seconds", "gauge", "The longest of these pauses.") {
+        $0([:], Double(pauses.maxMicroseconds) / 1e6)
+      }
     }
 
     private static func escape(_ value: String) -> String {

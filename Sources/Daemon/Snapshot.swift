@@ -49,9 +49,17 @@ public struct DaemonSnapshot: Sendable {
   /// How often nothing was applied because one epoch was uncommitted and the next one full.
   public var heldEpochs = 0
   public var epochMicroseconds: Int64 = 0
+  /// How long processing stood still each time that an epoch was sealed or confirmed.
+  public var pauses = PauseHistogram()
+  /// The longest time that timers of all partitions took between two polls.
+  public var maxTickMicroseconds: Int64 = 0
+  /// How long it stood still because commits did not keep up, in all.
+  public var heldMicroseconds: Int64 = 0
   public var checkpointBytes: UInt64 = 0
   public var checkpointBlocks = 0
   public var rewrites = 0
+  /// Bytes of the bases that rewrites made.
+  public var rewrittenBytes: UInt64 = 0
   public var failedRewrites = 0
   public var outputs = 0
   public var retries = 0

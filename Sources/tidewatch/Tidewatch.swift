@@ -19,7 +19,7 @@ struct Tidewatch: AsyncParsableCommand {
     // One line a command, in the order in which a newcomer meets them.
     subcommands: [
       DemoCommand.self, RunCommand.self, CheckCommand.self, ReplayCommand.self, ImportCommand.self,
-      CheckpointCommand.self, RecoverCommand.self, SkipCommand.self,
+      CheckpointCommand.self, RecoverCommand.self, SkipCommand.self, LoadgenCommand.self,
     ]
   )
 

@@ -18,6 +18,7 @@ private func running() -> DaemonSnapshot {
   snapshot.counters.events[1][TaskCounters.Result.applied.rawValue] = 41
   snapshot.counters.deadLetters["malformed_json"] = 3
   snapshot.counters.alerts["churn raised"] = 2
+  for pause: Int64 in [900, 4_001, 5_000, 11_000_000] { snapshot.pauses.add(pause) }
   var partition = PartitionSnapshot(partition: 4, phase: .running)
   partition.clock = Instant(seconds: 1_000)
   partition.lag = [0, nil]
@@ -63,11 +64,19 @@ private func running() -> DaemonSnapshot {
     #expect(text.contains("tidewatch_lag_records{topic=\"clicks\",partition=\"4\"} 0\n"))
     #expect(text.contains("tidewatch_clock_seconds{partition=\"4\"} 1000\n"))
     #expect(text.contains("tidewatch_ready 1\n"))
+    // Counted up from bucket to bucket, as Prometheus has it.
+    #expect(text.contains("tidewatch_checkpoint_pause_seconds_bucket{le=\"0.001\"} 1\n"))
+    #expect(text.contains("tidewatch_checkpoint_pause_seconds_bucket{le=\"0.005\"} 3\n"))
+    #expect(text.contains("tidewatch_checkpoint_pause_seconds_bucket{le=\"10.0\"} 3\n"))
+    #expect(text.contains("tidewatch_checkpoint_pause_seconds_bucket{le=\"+Inf\"} 4\n"))
+    #expect(text.contains("tidewatch_checkpoint_pause_seconds_count 4\n"))
+    #expect(text.contains("tidewatch_checkpoint_pause_max_seconds 11\n"))
     var names = Set<Substring>()
     for line in text.split(separator: "\n") where line.hasPrefix("# TYPE ") {
       let parts = line.split(separator: " ")
       #expect(names.insert(parts[2]).inserted, "\(parts[2]) is declared twice")
       #expect(parts[2].hasPrefix("tidewatch_"))
+      if parts[3] == "histogram" { names.formUnion(["_bucket", "_sum", "_count"].map { parts[2] + $0 }) }
       if parts[3] == "counter" { #expect(parts[2].hasSuffix("_total")) }
     }
     for line in text.split(separator: "\n") where !line.hasPrefix("#") {

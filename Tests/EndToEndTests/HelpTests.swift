@@ -40,6 +40,7 @@ import Testing
   @Test(arguments: [
     ["frobnicate"], ["--frobnicate"], ["import"], ["import", "--map", "m.yaml"], ["replay"], ["checkpoint", "inspect"],
     ["checkpoint", "verify", "a", "b"], ["checkpoint", "inspect", "/tmp", "--epochs", "-1"],
+    ["loadgen"], ["loadgen", "--output", "-", "--rate", "5"], ["loadgen", "--output", "-", "--customers", "0"],
   ]) func wrongArgumentsEndWith64(words: [String]) async throws {
     let outcome = try await Binary.run(words)
     #expect(outcome.status == 64)
