@@ -15,7 +15,7 @@ TEST_FLAGS = $(BUILD_FLAGS) --disable-testable-imports
 BINARY = .build/release/tidewatch
 SOURCES = Package.swift Sources Tests
 
-.PHONY: help deps build test test-threads torture measure bench bench-page demo check check-data simulate planted fuzz format format-check clean
+.PHONY: help deps build test test-threads torture measure bench bench-page counts demo check check-data simulate planted fuzz format format-check clean
 
 help:
 	@echo "make demo           install what is missing, build, and run the main job on an embedded broker (Ctrl-C ends it)"
@@ -24,6 +24,7 @@ help:
 	@echo "make torture        kill, stop and freeze real processes under load: CYCLES=100 (see CONTRIBUTING.md)"
 	@echo "make measure        print the time without processing after restarts and kill -9, on the broker of TIDEWATCH_TEST_BOOTSTRAP"
 	@echo "make bench          measure this build: ARGS=\"--bootstrap HOST:PORT --only run,replay --events 1000000 --runs 3\""
+	@echo "make counts         hold allocations and instructions per event to their thresholds (instructions: with valgrind)"
 	@echo "make bench-page     put the results of make bench into the documentation"
 	@echo "make build          install what is missing and build $(BINARY)"
 	@echo "make simulate       run the daemon against a modelled Kafka, disk and clock: SEEDS=10000, or SEED=N"
@@ -69,6 +70,11 @@ BENCH = .build/release/tidewatch-bench
 bench: build
 	$(SWIFT) build $(BUILD_FLAGS) --product tidewatch-bench
 	$(BENCH) run $(ARGS)
+
+# Allocations and instructions per event against Tests/Counts/thresholds.json: the same on a busy machine.
+counts: deps
+	$(SWIFT) build $(BUILD_FLAGS) --product tidewatch-count
+	.build/release/tidewatch-count $(ARGS)
 
 bench-page:
 	$(BENCH) page $(ARGS)

@@ -114,6 +114,16 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    // `make counts`: allocations and instructions per event, for CI.
+    .target(name: "CMallocCount", path: "Tests/Counts/CMallocCount"),
+    .executableTarget(
+      name: "tidewatch-count",
+      dependencies: [
+        "Benchmarks", "CMallocCount", "CommandSupport", "LoadGenerator",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Tests/Counts/Driver", swiftSettings: settings),
+
     .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: settings),
     // A slow, plain second opinion that tests of several targets compare with.
     .target(

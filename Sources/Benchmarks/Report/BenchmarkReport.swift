@@ -10,6 +10,14 @@ public struct Machine: Codable, Sendable, Hashable {
   public var kernel: String
   /// Mean number of busy processes when the run began: figures of a loaded machine say little.
   public var loadAtStart: Double
+
+  public init(cpu: String, cores: Int, memoryBytes: Int, kernel: String, loadAtStart: Double) {
+    self.cpu = cpu
+    self.cores = cores
+    self.memoryBytes = memoryBytes
+    self.kernel = kernel
+    self.loadAtStart = loadAtStart
+  }
 }
 
 /// What was built and linked.
@@ -18,6 +26,13 @@ public struct Versions: Codable, Sendable, Hashable {
   public var swift: String
   public var librdkafka: String
   public var simdjson: String
+
+  public init(commit: String, swift: String, librdkafka: String, simdjson: String) {
+    self.commit = commit
+    self.swift = swift
+    self.librdkafka = librdkafka
+    self.simdjson = simdjson
+  }
 }
 
 /// How much was measured.
@@ -29,6 +44,15 @@ public struct Workload: Codable, Sendable, Hashable {
   public var runs: Int
   /// The broker: `embedded`, or `kafka` for one that was given.
   public var broker: String
+
+  public init(events: Int, customers: Int, seed: UInt64, partitions: Int, runs: Int, broker: String) {
+    self.events = events
+    self.customers = customers
+    self.seed = seed
+    self.partitions = partitions
+    self.runs = runs
+    self.broker = broker
+  }
 }
 
 /// What `make bench` writes.
