@@ -89,10 +89,12 @@ struct Check: ParsableCommand {
     var modules: [String: Double] = [:]
     if skipInstructions {
       Terminal.writeError("counts: instructions are not counted, as asked\n")
-    } else if let valgrind = Self.valgrind {
+    } else if let valgrind = Self.tool("valgrind") {
       var instructions: [String: Double] = [:]
+      let program = try Self.stripped()
+      defer { unlink(program) }
       for stage in EngineStage.allCases {
-        let profile = try profile(stage, valgrind)
+        let profile = try profile(stage, valgrind, program)
         instructions[stage.rawValue] = profile.perEvent.rounded()
         if stage == .rules { modules = profile.modules }
       }
@@ -149,32 +151,52 @@ struct Check: ParsableCommand {
 
   // MARK: Children
 
-  private static var valgrind: String? {
+  private static var own: String { URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path }
+
+  /// This program without its debug information, which older releases of valgrind (3.19) cannot read; symbols stay.
+  private static func stripped() throws -> String {
+    let copy = FileManager.default.temporaryDirectory.appendingPathComponent("tidewatch-count-stripped-\(getpid())")
+      .path
+    guard let strip = tool("strip") ?? tool("llvm-strip") else {
+      throw CommandFailure(
+        .unavailable, "there is no strip to prepare the program for valgrind: apt-get install binutils")
+    }
+    try ChildProcess(
+      [strip, "--strip-debug", "-o", copy, own], logs: FileManager.default.temporaryDirectory.path,
+      name: "tidewatch-strip-\(getpid())"
+    ).finish()
+    return copy
+  }
+
+  /// A program on the PATH.
+  private static func tool(_ name: String) -> String? {
     let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin"
-    return path.split(separator: ":").map { "\($0)/valgrind" }.first {
+    return path.split(separator: ":").map { "\($0)/\(name)" }.first {
       FileManager.default.isExecutableFile(atPath: $0)
     }
   }
 
   /// In a process of its own: what an earlier stage has left must not count.
-  private func measure(_ stage: EngineStage, _ tool: [String], events: Int, warm: Int) throws -> Measured {
+  private func measure(
+    _ stage: EngineStage, _ tool: [String], program: String = Self.own, events: Int, warm: Int
+  ) throws -> Measured {
     // Swift's dictionaries are laid out by a seed; equal runs need equal ones.
     setenv("SWIFT_DETERMINISTIC_HASHING", "1", 1)
     let logs = FileManager.default.temporaryDirectory.appendingPathComponent("tidewatch-count-\(getpid())").path
     try FileManager.default.createDirectory(atPath: logs, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: logs) }
-    let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
     let words =
       tool + [
-        own, "measure", "--stage", stage.rawValue, "--events", "\(events)", "--warm", "\(warm)", "--config",
+        program, "measure", "--stage", stage.rawValue, "--events", "\(events)", "--warm", "\(warm)", "--config",
         "\(package)/config",
       ]
     let use = try ChildProcess(words, logs: logs, name: stage.rawValue).finish()
     return try JSONDecoder().decode(Measured.self, from: Data(use.output.utf8))
   }
 
-  private func profile(_ stage: EngineStage, _ valgrind: String) throws -> (perEvent: Double, modules: [String: Double])
-  {
+  private func profile(_ stage: EngineStage, _ valgrind: String, _ program: String) throws -> (
+    perEvent: Double, modules: [String: Double]
+  ) {
     let file = FileManager.default.temporaryDirectory.appendingPathComponent("tidewatch-callgrind-\(getpid())").path
     defer { unlink(file) }
     Terminal.writeError("counts: \(stage.rawValue) under valgrind\n")
@@ -183,7 +205,7 @@ struct Check: ParsableCommand {
       "--compress-strings=yes", "--callgrind-out-file=\(file)",
     ]
     let events = 5_000
-    let measured = try measure(stage, tool, events: events, warm: 10_000)
+    let measured = try measure(stage, tool, program: program, events: events, warm: 10_000)
     let profile = CallgrindProfile(text: try String(contentsOfFile: file, encoding: .utf8))
     guard profile.total > 0 else {
       throw BenchmarkError("callgrind has counted nothing: was tw_measured optimised away?")
