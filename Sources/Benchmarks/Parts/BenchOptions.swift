@@ -98,9 +98,13 @@ final class Bench {
     say("\(figure.part), \(figure.name): \(quantity(figure.median)) \(unit)")
   }
 
-  func start(_ arguments: [String], _ name: String) throws(BenchmarkError) -> ChildProcess {
+  /// - Parameter showsProgress: its own bar goes to the terminal, where there is one.
+  func start(_ arguments: [String], _ name: String, showsProgress: Bool = false) throws(BenchmarkError) -> ChildProcess
+  {
     processes += 1
-    return try ChildProcess([options.binary] + arguments, logs: options.scratch, name: "\(name)-\(processes)")
+    return try ChildProcess(
+      [options.binary] + arguments, logs: options.scratch, name: "\(name)-\(processes)",
+      inheritsErrors: showsProgress && Terminal.isTerminal(2))
   }
 
   func remove(_ name: String) { try? FileManager.default.removeItem(atPath: path(name)) }
@@ -120,9 +124,9 @@ final class Bench {
         instance: bench
       inputs: [{ topic: '\(input)', required: true }]
       outputs:
-        tag_changes: { topic: '\(input)-tags' }
-        churn_alerts: { topic: '\(input)-alerts' }
-        dead_letters: { topic: '\(input)-dead' }
+        tag_changes: { topic: '\(group)-tags' }
+        churn_alerts: { topic: '\(group)-alerts' }
+        dead_letters: { topic: '\(group)-dead' }
       delivery: \(delivery)
       clock: event
       state: { dir: '\(path(state))' }
@@ -147,7 +151,7 @@ final class Bench {
       [
         "loadgen", "--customers", "\(customers)", "--events", "\(events)", "--seed", "\(options.seed)", "--output",
         file,
-      ], "loadgen"
+      ], "loadgen", showsProgress: true
     ).finish()
     return file
   }

@@ -39,7 +39,7 @@ extension Bench {
     let process = try start(
       [
         "replay", "--config", configuration, "--input", file, "--output", output, "--ceiling", "2100-01-01T00:00:00Z",
-      ], "replay")
+      ], "replay", showsProgress: true)
     let use = try process.finish()
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase

@@ -8,10 +8,11 @@ import LoadGenerator
 extension Bench {
   /// Parts (e), (f) and (g).
   func measureResident(_ broker: BenchBroker) throws {
-    // So few customers that what they take is nothing; as many events, so that every buffer is as large as it gets.
+    // So few customers that what they take is nothing, and enough events for every buffer to be as large as it gets.
     var empty: Double?
     if options.parts.contains(.memory) {
-      empty = try withResidentDaemon(broker, customers: 100, events: options.events) { _, _, daemon, _ in
+      empty = try withResidentDaemon(broker, customers: 100, events: min(options.events, 1_000_000)) {
+        _, _, daemon, _ in
         Double(daemon.residentBytes ?? 0)
       }
     }
@@ -43,7 +44,7 @@ extension Bench {
     }
     let watch = try CommitWatch(broker, group: run.group, topic: topic, partitions: options.partitions)
     let daemon = try start(["run", "--config", run.configuration], "resident")
-    try wait(for: "the end of the topic", daemon, seconds: 3_600) { (watch.records ?? 0) >= Int64(events) }
+    try waitUntilCommitted(events, watch, daemon, "resident, \(grouped(customers)) customers")
     // Rewrites end, queues run empty, and what is given back is given back.
     var before = MetricsPage(text: "")
     for _ in 0..<30 {
@@ -66,7 +67,7 @@ extension Bench {
       Figure(
         "memory", "resident bytes a customer", "bytes", [(full - empty) / customers],
         note: "(\(quantity(full / 1_048_576)) MiB - \(quantity(empty / 1_048_576)) MiB with 100 customers) / "
-          + "\(grouped(Int(customers))) customers, both idle after as many events"))
+          + "\(grouped(Int(customers))) customers, both idle, their queues empty"))
     add(Figure("memory", "peak while reading", "MiB", [Double(daemon.peakBytes ?? 0) / 1_048_576]))
   }
 

@@ -1,5 +1,6 @@
 // `tidewatch run` over a topic, in both delivery modes, each round beside the floor.
 
+import CommandSupport
 import Foundation
 import Kafka
 import LoadGenerator
@@ -64,7 +65,7 @@ extension Bench {
       [
         "loadgen", "--customers", "\(customers)", "--events", "\(events)", "--seed", "\(options.seed)", "--bootstrap",
         broker.bootstrap, "--topic", topic, "--partitions", "\(partitions)",
-      ] + (broker.embedded == nil ? [] : ["--rate", "20000"]), "produce"
+      ] + (broker.embedded == nil ? [] : ["--rate", "20000"]), "produce", showsProgress: true
     ).finish()
     return topic
   }
@@ -74,27 +75,15 @@ extension Bench {
     _ broker: BenchBroker, topic: String, delivery: String, rules: String = "tags.yaml", more: String = ""
   ) throws -> DaemonRun {
     let group = BenchBroker.uniqueName("bench-group")
-    let outputs = ["tags", "alerts", "dead"].map { "\(topic)-\($0)" }
-    // Made anew, so that each run finds the broker as the one before has.
-    broker.deleteTopics(outputs.filter { broker.topics.contains($0) })
+    // New ones for each run: the embedded broker cannot delete a topic, and a real one takes its time.
+    let outputs = ["tags", "alerts", "dead"].map { "\(group)-\($0)" }
     // The embedded broker drops what is beyond its share of a partition, so it gets more of them.
-    try createAgain(broker, outputs, partitions: broker.embedded == nil ? options.partitions : 24)
+    try broker.createTopics(outputs, partitions: broker.embedded == nil ? options.partitions : 24)
     let port = MetricsPage.freePort()
     let configuration = try writeConfiguration(
       "\(group).yaml", bootstrap: broker.bootstrap, group: group, input: topic, delivery: delivery, rules: rules,
       state: group, port: port, more: more)
     return DaemonRun(group: group, state: group, configuration: configuration, outputs: outputs, port: port)
-  }
-
-  /// A topic's deletion takes a moment, in which its name cannot be used.
-  private func createAgain(_ broker: BenchBroker, _ names: [String], partitions: Int32) throws {
-    for attempt in 0... {
-      do { return try broker.createTopics(names, partitions: partitions) } catch let error as KafkaError {
-        guard error.code == .topicAlreadyExists, attempt < 100 else { throw error }
-        usleep(100_000)
-        broker.deleteTopics(names)
-      }
-    }
   }
 
   private func runOnce(_ broker: BenchBroker, topic: String, delivery: String, records: Int) throws -> RunResult {
@@ -110,10 +99,7 @@ extension Bench {
     let began = monotonicSeconds()
     let before = daemon.cpu
     var latest = before
-    try wait(for: "the end of the topic", daemon, seconds: 1_800) {
-      latest = daemon.cpu.atLeast(latest)
-      return (watch.records ?? 0) >= Int64(records)
-    }
+    try waitUntilCommitted(records, watch, daemon, delivery) { latest = daemon.cpu.atLeast(latest) }
     let seconds = monotonicSeconds() - began
     latest = daemon.cpu.atLeast(latest)
     let use = try daemon.finish()
@@ -122,6 +108,22 @@ extension Bench {
     return RunResult(
       seconds: seconds, cpu: CPUTimes(librdkafka: latest.librdkafka - before.librdkafka, own: own),
       peakBytes: use.peakBytes)
+  }
+
+  /// Waits until so many records are committed, and shows how far it is.
+  /// - Parameter look: called at each look.
+  func waitUntilCommitted(
+    _ records: Int, _ watch: CommitWatch, _ daemon: ChildProcess, _ name: String, _ look: () -> Void = {}
+  ) throws {
+    var progress = CommandSupport.Progress(
+      "bench: \(name)", unit: "events", total: UInt64(records), style: progressStyle)
+    try wait(for: "the end of the topic", daemon, seconds: 3_600) {
+      look()
+      let done = watch.records ?? 0
+      if done > 0 { progress.update(done: UInt64(done), items: UInt64(done)) }
+      return done >= Int64(records)
+    }
+    progress.clear()
   }
 
   /// Waits until something is true of a daemon.

@@ -72,7 +72,7 @@ extension Bench {
     try load.finish()
     let watch = try CommitWatch(broker, group: run.group, topic: topic, partitions: options.partitions)
     let daemon = try start(["run", "--config", run.configuration], "wave")
-    try wait(for: "the end of the topic", daemon, seconds: 1_800) { (watch.records ?? 0) >= Int64(customers) }
+    try waitUntilCommitted(customers, watch, daemon, "wave")
     let left = due - Int64(time(nil))
     if left < 10 {
       throw BenchmarkError(

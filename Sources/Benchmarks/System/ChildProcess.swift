@@ -30,7 +30,8 @@ public final class ChildProcess {
   /// - Parameters:
   ///   - words: the program's path and its arguments.
   ///   - logs: a directory for what it writes.
-  public init(_ words: [String], logs: String, name: String) throws(BenchmarkError) {
+  ///   - inheritsErrors: it writes to our standard error instead of a file there.
+  public init(_ words: [String], logs: String, name: String, inheritsErrors: Bool = false) throws(BenchmarkError) {
     self.words = words
     outputPath = "\(logs)/\(name).out"
     errorPath = "\(logs)/\(name).err"
@@ -39,7 +40,9 @@ public final class ChildProcess {
     defer { posix_spawn_file_actions_destroy(&actions) }
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
-    posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+    if !inheritsErrors {
+      posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+    }
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
     defer { for argument in arguments { free(argument) } }
     var pid = pid_t()
