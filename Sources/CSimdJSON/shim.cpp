@@ -3,6 +3,7 @@
 #define XXH_INLINE_ALL
 #include "CSimdJSON.h"
 
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -303,4 +304,8 @@ close: {
   if (depth > 0) goto after_value;
   return at == total ? count : TW_JSON_MALFORMED;
 }
+}
+
+int tw_double_shortest(double value, char *target) {
+  return int(std::to_chars(target, target + TW_DOUBLE_MAX_CHARS, value).ptr - target);
 }

@@ -98,12 +98,13 @@ public struct CustomerView: FeatureSource {
     }
   }
 
-  /// The text itself, for outputs. Empty when absent.
-  public func name(_ feature: Feature) -> [UInt8] {
+  /// The text itself, for outputs, borrowed. Empty when absent.
+  public func withName<R>(_ feature: Feature, _ body: (UnsafeBufferPointer<UInt8>) -> R) -> R {
     if case .gender = feature {
-      return Array((Gender(rawValue: UInt8(record.header.profile.gender))?.name ?? "").utf8)
+      var name = Gender(rawValue: UInt8(record.header.profile.gender))?.name ?? ""
+      return name.withUTF8 { body($0) }
     }
-    return symbols.pointee.name(of: symbol(feature))
+    return symbols.pointee.withName(of: symbol(feature), body)
   }
 
   /// A name a customer leans to and its share of all decayed weight, 0...1: too large by at most 1 / slots of the sketch.

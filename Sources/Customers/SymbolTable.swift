@@ -34,6 +34,11 @@ public struct SymbolTable: Sendable {
 
   public var count: Int { names.count }
   public func name(of symbol: Symbol) -> [UInt8] { names[Int(symbol.number)] }
+  /// The name, borrowed.
+  @inline(__always)
+  public func withName<R>(of symbol: Symbol, _ body: (UnsafeBufferPointer<UInt8>) -> R) -> R {
+    names[Int(symbol.number)].withUnsafeBufferPointer { body($0) }
+  }
   @inline(__always) public func hash(of symbol: Symbol) -> UInt64 { hashes[Int(symbol.number)] }
 
   /// The symbol with this hash, if the name was seen.

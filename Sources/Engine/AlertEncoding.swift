@@ -16,22 +16,19 @@ extension EngineTask {
     let settings = context.settings
     let revenue = view.customer.record.header.totals.netMinor
     let treatment = settings.alerts.treatments.first { revenue >= $0.revenueAtLeast.minorUnits }
-    outputs.append(.churnAlerts, key: id, emittedAt: emittedAt) { bytes in
-      bytes.append(contentsOf: [UInt8(ascii: "a"), UInt8(ascii: "-")])
-      key.append(to: &bytes)
-      bytes.append(UInt8(ascii: "-"))
-      bytes.appendDecimal(Int64(number))
-      bytes.append(UInt8(ascii: "-"))
-      bytes.append(contentsOf: UnsafeBufferPointer(start: status.name.utf8Start, count: status.name.utf8CodeUnitCount))
+    outputs.append(.churnAlerts, key: id, emittedAt: emittedAt, json: &json) { json in
+      json.literal("a-")
+      key.write(to: &json)
+      json.literal("-")
+      json.decimal(Int64(number))
+      json.literal("-")
+      json.literal(status.name)
     } value: { json in
-      json.beginObject()
-      json.key("alert_id")
-      var alertID: [UInt8] = []
-      key.append(to: &alertID)
-      alertID.append(UInt8(ascii: "-"))
-      alertID.appendDecimal(Int64(number))
-      json.string(alertID)
-      json.key("customer")
+      json.literal("{\"alert_id\":\"")
+      key.write(to: &json)
+      json.literal("-")
+      json.decimal(Int64(number))
+      json.literal("\",\"customer\":")
       json.string(id)
       json.key("kind")
       json.string(kind.name)
@@ -82,7 +79,7 @@ extension EngineTask {
       case .expired: break
       }
       json.key("cause")
-      cause.write(to: &json, topicNames: settings.topicNames, backfill: backfill)
+      cause.write(to: &json, context: context, backfill: backfill)
       json.endObject()
     }
   }

@@ -15,39 +15,37 @@ enum Cause {
   /// Held back while the task caught up for the first time.
   case backfill
 
-  var name: StaticString {
+  func write(to json: inout JSONWriter, context: EngineContext, backfill: Bool) {
     switch self {
-    case .event: "event"
-    case .refund: "refund"
-    case .late: "late"
-    case .time: "time"
-    case .ruleChange: "rule_change"
-    case .backfill: "backfill"
+    case .event(let origin, let id):
+      json.literal("{\"kind\":\"event\"")
+      write(origin, id, to: &json, context: context)
+    case .refund(let origin, let id):
+      json.literal("{\"kind\":\"refund\"")
+      write(origin, id, to: &json, context: context)
+    case .late(let origin, let id):
+      json.literal("{\"kind\":\"late\"")
+      write(origin, id, to: &json, context: context)
+    case .time: json.literal("{\"kind\":\"time\"")
+    case .ruleChange: json.literal("{\"kind\":\"rule_change\"")
+    case .backfill: json.literal("{\"kind\":\"backfill\"")
     }
+    if backfill { json.literal(",\"backfill\":true") }
+    json.endObject()
   }
 
-  func write(to json: inout JSONWriter, topicNames: [String], backfill: Bool) {
-    json.beginObject()
-    json.key("kind")
-    json.string(name)
-    switch self {
-    case .event(let origin, let id), .refund(let origin, let id), .late(let origin, let id):
-      json.key("topic")
-      json.string(Int(origin.topic) < topicNames.count ? topicNames[Int(origin.topic)] : "")
-      json.key("partition")
-      json.integer(Int64(origin.partition))
-      json.key("offset")
-      json.integer(origin.offset)
-      if !id.isEmpty {
-        json.key("event_id")
-        json.string(id.buffer)
-      }
-    case .time, .ruleChange, .backfill: break
+  private func write(_ origin: Origin, _ id: ByteSlice, to json: inout JSONWriter, context: EngineContext) {
+    json.literal(",\"topic\":")
+    context.topicNames[min(Int(origin.topic), context.topicNames.count - 1)].withUnsafeBufferPointer {
+      json.literal($0)
     }
-    if backfill {
-      json.key("backfill")
-      json.bool(true)
+    json.literal(",\"partition\":")
+    json.decimal(Int64(origin.partition))
+    json.literal(",\"offset\":")
+    json.decimal(origin.offset)
+    if !id.isEmpty {
+      json.literal(",\"event_id\":")
+      json.string(id.buffer)
     }
-    json.endObject()
   }
 }

@@ -37,13 +37,16 @@ public enum DeadLetter {
     // A key that nobody could have meant would make a record that no topic takes.
     let isKeyCut = (key?.count ?? 0) > maxKeyBytes
     let key = key.map { UnsafeRawBufferPointer(rebasing: $0.prefix(maxKeyBytes)) }
-    output.append(.deadLetters, key: key ?? UnsafeRawBufferPointer(start: nil, count: 0), emittedAt: emittedAt) { id in
-      id.append(contentsOf: [UInt8(ascii: "d"), UInt8(ascii: "-")])
-      for byte in topicName.utf8 { id.append(byte) }
-      id.append(UInt8(ascii: "-"))
-      id.appendDecimal(Int64(origin.partition))
-      id.append(UInt8(ascii: "-"))
-      id.appendDecimal(origin.offset)
+    var json = JSONWriter()
+    output.append(
+      .deadLetters, key: key ?? UnsafeRawBufferPointer(start: nil, count: 0), emittedAt: emittedAt, json: &json
+    ) { id in
+      id.literal("d-")
+      for byte in topicName.utf8 { id.byte(byte) }
+      id.literal("-")
+      id.decimal(Int64(origin.partition))
+      id.literal("-")
+      id.decimal(origin.offset)
     } value: { json in
       json.beginObject()
       json.key("reason")

@@ -74,17 +74,26 @@ public struct EngineSettings: Sendable {
 /// The settings in the form in which the hot path reads them: one reference, nothing to retain.
 final class EngineContext: Sendable {
   let settings: EngineSettings
+  let rules: RuleSet
   let records: RecordContext
   /// Rules that silence can flip.
   let timedSelection: RuleSelection
-  let ruleNames: [[UInt8]]
+  let texts: RuleTexts
+  /// For `Origin.topic`, as JSON strings; the last stands for any other.
+  let topicNames: [[UInt8]]
 
   init(_ settings: EngineSettings) {
     self.settings = settings
+    rules = settings.rules
     records = RecordContext(calendar: settings.calendar, limits: settings.records)
     var timed = RuleSelection()
     for (index, rule) in settings.rules.rules.enumerated() where rule.isTimed { timed.insert(index) }
     timedSelection = timed
-    ruleNames = settings.rules.rules.map { Array($0.name.utf8) }
+    texts = RuleTexts(settings.rules.rules, profile: ProfileFeatures.all)
+    topicNames = (settings.topicNames + [""]).map { name in
+      var json = JSONWriter()
+      json.string(name)
+      return Array(json.bytes)
+    }
   }
 }

@@ -47,6 +47,8 @@ public struct EngineTask: ~Copyable {
   /// Customers whose profile is to be written at the end of the epoch.
   var pendingProfiles: Set<UInt32> = []
 
+  /// Where the record being said is written.
+  var json = JSONWriter()
   /// Records said since the caller last removed them.
   public var outputs = OutputBuffer()
   public internal(set) var counters = EngineCounters()

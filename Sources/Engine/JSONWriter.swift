@@ -1,122 +1,391 @@
-// Writes JSON into a byte buffer: no String, no intermediate values, the same bytes for the same values everywhere.
+// Writes JSON into raw memory: no String, no intermediate values, the same bytes for the same values everywhere.
 
+import CSimdJSON
 import Events
 
-/// Appends to `bytes`; the caller takes care of the structure (`key` puts the commas).
-struct JSONWriter {
-  var bytes: [UInt8] = []
+/// Builds one record after the other in memory of its own, which grows to the largest and stays. The caller takes care of
+/// the structure: `key` and the values put commas, `literal` puts just what it is given.
+struct JSONWriter: ~Copyable {
+  private var base: UnsafeMutablePointer<UInt8>
+  private var capacity: Int
+  /// Bytes written since `removeAll`.
+  private(set) var count = 0
   /// The next key or element needs a comma first.
   private var needsComma = false
+  /// Texts of the instants written last: a record names the same one several times.
+  private var lastInstant = InstantText()
 
-  init() {}
-  init(reusing buffer: consuming [UInt8]) { bytes = buffer }
+  init() {
+    capacity = 4096
+    base = .allocate(capacity: capacity)
+  }
+
+  deinit { base.deallocate() }
+
+  mutating func removeAll() {
+    count = 0
+    needsComma = false
+  }
+
+  /// A value begins: what was written before has no comma after it.
+  mutating func beginRecord() { needsComma = false }
+
+  /// What was written; valid until the next change.
+  var bytes: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(start: base, count: count) }
+
+  /// Where the next `wanted` bytes go; `count` is the caller's to raise.
+  @inline(__always)
+  private mutating func room(_ wanted: Int) -> UnsafeMutablePointer<UInt8> {
+    if count + wanted > capacity { grow(wanted) }
+    return base + count
+  }
+
+  @inline(never)
+  private mutating func grow(_ wanted: Int) {
+    let larger = max(capacity * 2, count + wanted)
+    let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: larger)
+    memory.update(from: base, count: count)
+    base.deallocate()
+    base = memory
+    capacity = larger
+  }
+
+  // MARK: Plain bytes
+
+  @inline(__always)
+  mutating func byte(_ value: UInt8) {
+    room(1).pointee = value
+    count += 1
+  }
+
+  /// As it is: nothing is escaped, no comma is put, and none will come before what follows.
+  @inline(__always)
+  mutating func literal(_ text: StaticString) {
+    let size = text.utf8CodeUnitCount
+    room(size).update(from: text.utf8Start, count: size)
+    count += size
+    needsComma = false
+  }
+
+  /// Likewise.
+  @inline(__always)
+  mutating func literal(_ text: UnsafeBufferPointer<UInt8>) {
+    guard let source = text.baseAddress else { return }
+    room(text.count).update(from: source, count: text.count)
+    count += text.count
+    needsComma = false
+  }
+
+  // MARK: Structure
 
   mutating func beginObject() {
     separate()
-    bytes.append(UInt8(ascii: "{"))
-    needsComma = false
+    byte(UInt8(ascii: "{"))
   }
   mutating func endObject() {
-    bytes.append(UInt8(ascii: "}"))
+    byte(UInt8(ascii: "}"))
     needsComma = true
   }
   mutating func beginArray() {
     separate()
-    bytes.append(UInt8(ascii: "["))
-    needsComma = false
+    byte(UInt8(ascii: "["))
   }
   mutating func endArray() {
-    bytes.append(UInt8(ascii: "]"))
+    byte(UInt8(ascii: "]"))
     needsComma = true
   }
 
   /// `name` must need no escapes.
+  @inline(__always)
   mutating func key(_ name: StaticString) {
     separate()
-    bytes.append(UInt8(ascii: "\""))
-    bytes.append(contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
-    bytes.append(UInt8(ascii: "\""))
-    bytes.append(UInt8(ascii: ":"))
-    needsComma = false
+    byte(UInt8(ascii: "\""))
+    literal(name)
+    literal("\":")
   }
-  mutating func key(_ name: some Collection<UInt8>) {
+  mutating func key(_ name: UnsafeBufferPointer<UInt8>) {
     string(name)
-    bytes.append(UInt8(ascii: ":"))
-    needsComma = false
+    literal(":")
+  }
+  mutating func key(_ name: String) {
+    string(name)
+    literal(":")
   }
 
-  mutating func raw(_ text: StaticString) {
+  /// A comma goes before whatever comes next.
+  @inline(__always)
+  mutating func endElement() { needsComma = true }
+
+  // MARK: Values
+
+  mutating func null() { word("null") }
+  mutating func bool(_ value: Bool) { if value { word("true") } else { word("false") } }
+
+  @inline(__always)
+  private mutating func word(_ text: StaticString) {
     separate()
-    bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    literal(text)
     needsComma = true
   }
-  mutating func null() { raw("null") }
-  mutating func bool(_ value: Bool) { raw(value ? "true" : "false") }
 
   mutating func string(_ text: StaticString) {
     string(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
-  mutating func string(_ text: String) { string(text.utf8) }
+  mutating func string(_ text: UnsafeRawBufferPointer) {
+    text.withMemoryRebound(to: UInt8.self) { string($0) }
+  }
+  mutating func string(_ text: [UInt8]) { text.withUnsafeBufferPointer { string($0) } }
+  mutating func string(_ text: String) {
+    var text = text
+    text.withUTF8 { string($0) }
+  }
   /// UTF-8 is passed on as it is; control characters, quotes and backslashes are escaped.
-  mutating func string(_ text: some Collection<UInt8>) {
+  mutating func string(_ text: UnsafeBufferPointer<UInt8>) {
     separate()
-    bytes.append(UInt8(ascii: "\""))
-    for byte in text {
-      switch byte {
+    byte(UInt8(ascii: "\""))
+    escaped(text)
+    byte(UInt8(ascii: "\""))
+    needsComma = true
+  }
+
+  /// The inside of a string.
+  mutating func escaped(_ text: UnsafeBufferPointer<UInt8>) {
+    guard let source = text.baseAddress else { return }
+    let target = room(text.count)
+    let plain = JSONText.copyPlain(from: source, to: target, count: text.count)
+    count += plain
+    if plain < text.count { escapeSlowly(UnsafeBufferPointer(rebasing: text[plain...])) }
+  }
+
+  @inline(never)
+  private mutating func escapeSlowly(_ text: UnsafeBufferPointer<UInt8>) {
+    for value in text {
+      switch value {
       case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-        bytes.append(UInt8(ascii: "\\"))
-        bytes.append(byte)
-      case 0x0a: bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "n")])
+        byte(UInt8(ascii: "\\"))
+        byte(value)
+      case 0x0a: literal("\\n")
       case 0..<0x20, 0x7f:
-        bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "u"), UInt8(ascii: "0"), UInt8(ascii: "0")])
-        bytes.append(hexDigit(byte >> 4))
-        bytes.append(hexDigit(byte & 15))
-      default: bytes.append(byte)
+        literal("\\u00")
+        byte(JSONText.hexDigit(value >> 4))
+        byte(JSONText.hexDigit(value & 15))
+      default: byte(value)
       }
     }
-    bytes.append(UInt8(ascii: "\""))
-    needsComma = true
   }
 
   mutating func integer(_ value: Int64) {
     separate()
-    bytes.appendDecimal(value)
+    decimal(value)
     needsComma = true
   }
   mutating func integer(_ value: Int) { integer(Int64(value)) }
 
+  /// Digits, without a comma.
+  mutating func decimal(_ value: Int64) {
+    if value < 0 { byte(UInt8(ascii: "-")) }
+    let magnitude = value.magnitude
+    let digits = JSONText.digits(of: magnitude)
+    JSONText.write(magnitude, width: digits, to: room(digits))
+    count += digits
+  }
+
   /// The shortest digits that read back as the same Double; NaN and infinities become null.
   mutating func double(_ value: Double) {
     guard value.isFinite else { return null() }
-    if value.magnitude < 1e15, value == value.rounded() { return integer(Int64(value)) }
+    if value.magnitude < 1e15, value == value.rounded(.towardZero) { return integer(Int64(value)) }
     separate()
-    bytes.append(contentsOf: value.description.utf8)
+    let target = room(Int(TW_DOUBLE_MAX_CHARS))
+    count += target.withMemoryRebound(to: CChar.self, capacity: Int(TW_DOUBLE_MAX_CHARS)) {
+      Int(tw_double_shortest(value, $0))
+    }
     needsComma = true
   }
 
   /// Minor units as a decimal number in major units, exactly.
   mutating func money(minor: Int64, exponent: Int) {
+    guard exponent > 0 else { return integer(minor) }
     separate()
-    bytes.appendMoney(minor: minor, exponent: exponent)
+    var scale: UInt64 = 1
+    for _ in 0..<exponent { scale *= 10 }
+    if minor < 0 { byte(UInt8(ascii: "-")) }
+    decimal(Int64(clamping: minor.magnitude / scale))
+    byte(UInt8(ascii: "."))
+    JSONText.write(minor.magnitude % scale, width: exponent, to: room(exponent))
+    count += exponent
     needsComma = true
   }
 
+  /// As `appendRFC3339` writes it, in quotes.
   mutating func instant(_ value: Instant) {
     separate()
-    bytes.append(UInt8(ascii: "\""))
-    bytes.appendRFC3339(value)
-    bytes.append(UInt8(ascii: "\""))
+    if !lastInstant.isText(of: value) { lastInstant.set(value) }
+    let target = room(InstantText.capacity)
+    count += lastInstant.write(to: target)
     needsComma = true
   }
 
-  private mutating func separate() {
-    if needsComma { bytes.append(UInt8(ascii: ",")) }
+  /// 16 hex digits, without quotes or a comma.
+  mutating func hex(_ value: UInt64) {
+    JSONText.writeHex(value, to: room(16))
+    count += 16
+  }
+
+  @inline(__always)
+  mutating func separate() {
+    if needsComma { byte(UInt8(ascii: ",")) }
     needsComma = false
   }
 }
 
-@inline(__always)
-func hexDigit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 48 + nibble : 87 + nibble }
+/// The JSON text of an instant, quotes included, kept for the next time it is asked for.
+private struct InstantText {
+  static let capacity = 40
+  private var instant = Instant.distantPast
+  private var day = Int64.min
+  private var count = 0
+  private var text: (UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0)
+
+  @inline(__always) func isText(of other: Instant) -> Bool { count > 0 && other == instant }
+
+  @inline(__always)
+  func write(to target: UnsafeMutablePointer<UInt8>) -> Int {
+    UnsafeMutableRawPointer(target).storeBytes(of: text, as: (UInt64, UInt64, UInt64, UInt64, UInt64).self)
+    return count
+  }
+
+  mutating func set(_ value: Instant) {
+    let dayLength: Int64 = 86_400_000_000
+    let (quotient, remainder) = value.microseconds.quotientAndRemainder(dividingBy: dayLength)
+    let newDay = remainder < 0 ? quotient - 1 : quotient
+    let rest = remainder < 0 ? remainder + dayLength : remainder
+    instant = value
+    // The usual case: a year of four digits, and often the same day as before.
+    guard newDay == day else {
+      var bytes: [UInt8] = [UInt8(ascii: "\"")]
+      bytes.appendRFC3339(value)
+      bytes.append(UInt8(ascii: "\""))
+      count = bytes.count
+      withUnsafeMutableBytes(of: &text) { $0.copyBytes(from: bytes.prefix(Self.capacity)) }
+      let isUsual = bytes.count >= 26 && bytes[11] == UInt8(ascii: "T")
+      day = isUsual ? newDay : .min
+      return
+    }
+    withUnsafeMutableBytes(of: &text) { raw in
+      guard let base = raw.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
+      let (seconds, micros) = UInt64(rest).quotientAndRemainder(dividingBy: 1_000_000)
+      JSONText.writePair(seconds / 3600, to: base + 12)
+      base[14] = UInt8(ascii: ":")
+      JSONText.writePair(seconds / 60 % 60, to: base + 15)
+      base[17] = UInt8(ascii: ":")
+      JSONText.writePair(seconds % 60, to: base + 18)
+      base[20] = UInt8(ascii: ".")
+      let (millis, odd) = micros.quotientAndRemainder(dividingBy: 1000)
+      JSONText.write(millis, width: 3, to: base + 21)
+      var end = 24
+      if odd > 0 {
+        JSONText.write(odd, width: 3, to: base + 24)
+        end = 27
+      }
+      base[end] = UInt8(ascii: "Z")
+      base[end + 1] = UInt8(ascii: "\"")
+      count = end + 2
+    }
+  }
+}
+
+/// Text in raw memory.
+enum JSONText {
+  @inline(__always)
+  static func hexDigit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 48 + nibble : 87 + nibble }
+
+  /// Copies up to the first byte that JSON wants escaped; returns how many.
+  @inline(__always)
+  static func copyPlain(
+    from source: UnsafePointer<UInt8>, to target: UnsafeMutablePointer<UInt8>, count: Int
+  ) -> Int {
+    var done = 0
+    let from = UnsafeRawPointer(source)
+    let to = UnsafeMutableRawPointer(target)
+    while done + 8 <= count {
+      let word = (from + done).loadUnaligned(as: UInt64.self)
+      if needsEscape(word) { break }
+      (to + done).storeBytes(of: word, as: UInt64.self)
+      done += 8
+    }
+    while done < count {
+      let value = source[done]
+      if value < 0x20 || value == 0x22 || value == 0x5c || value == 0x7f { return done }
+      target[done] = value
+      done += 1
+    }
+    return done
+  }
+
+  /// Whether one of eight bytes may need an escape; never misses one, and is wrong only about bytes after such a one.
+  @inline(__always)
+  private static func needsEscape(_ word: UInt64) -> Bool {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    let high: UInt64 = 0x8080_8080_8080_8080
+    func hasZero(_ x: UInt64) -> UInt64 { (x &- ones) & ~x & high }
+    let control = (word &- ones &* 0x20) & ~word & high
+    return control | hasZero(word ^ (ones &* 0x22)) | hasZero(word ^ (ones &* 0x5c)) | hasZero(word ^ (ones &* 0x7f))
+      != 0
+  }
+
+  /// How many decimal digits, at least one.
+  @inline(__always)
+  static func digits(of value: UInt64) -> Int {
+    var digits = 1
+    var bound: UInt64 = 10
+    while value >= bound {
+      digits += 1
+      let (next, overflow) = bound.multipliedReportingOverflow(by: 10)
+      if overflow { break }
+      bound = next
+    }
+    return digits
+  }
+
+  /// The last `width` decimal digits.
+  @inline(__always)
+  static func write(_ value: UInt64, width: Int, to target: UnsafeMutablePointer<UInt8>) {
+    var rest = value
+    var place = width
+    while place > 0 {
+      place -= 1
+      let next = rest / 10
+      target[place] = 48 &+ UInt8(truncatingIfNeeded: rest &- next &* 10)
+      rest = next
+    }
+  }
+
+  @inline(__always)
+  static func writePair(_ value: UInt64, to target: UnsafeMutablePointer<UInt8>) {
+    target[0] = 48 &+ UInt8(truncatingIfNeeded: value / 10)
+    target[1] = 48 &+ UInt8(truncatingIfNeeded: value % 10)
+  }
+
+  /// 16 digits.
+  @inline(__always)
+  static func writeHex(_ value: UInt64, to target: UnsafeMutablePointer<UInt8>) {
+    let to = UnsafeMutableRawPointer(target)
+    to.storeBytes(of: hexWord(UInt32(truncatingIfNeeded: value >> 32)), as: UInt64.self)
+    (to + 8).storeBytes(of: hexWord(UInt32(truncatingIfNeeded: value)), as: UInt64.self)
+  }
+
+  /// Eight hex digits at once: one nibble a byte, the first digit in the lowest byte, then 48 or 87 added to each.
+  @inline(__always)
+  private static func hexWord(_ value: UInt32) -> UInt64 {
+    var x = UInt64(value.byteSwapped)
+    x = (x | x << 16) & 0x0000_ffff_0000_ffff
+    x = (x | x << 8) & 0x00ff_00ff_00ff_00ff
+    // Within each byte the high nibble comes first.
+    x = (x >> 4 & 0x000f_000f_000f_000f) | (x & 0x000f_000f_000f_000f) << 8
+    let isLetter = (x &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+    return x &+ 0x3030_3030_3030_3030 &+ isLetter &* 39
+  }
+}
 
 extension [UInt8] {
   package mutating func appendDecimal(_ value: Int64) {
@@ -128,24 +397,6 @@ extension [UInt8] {
       magnitude /= 10
     } while magnitude > 0
     self[start...].reverse()
-  }
-
-  mutating func appendMoney(minor: Int64, exponent: Int) {
-    guard exponent > 0 else { return appendDecimal(minor) }
-    var scale: UInt64 = 1
-    for _ in 0..<exponent { scale *= 10 }
-    if minor < 0 { append(UInt8(ascii: "-")) }
-    appendDecimal(Int64(clamping: minor.magnitude / scale))
-    append(UInt8(ascii: "."))
-    appendPadded(Int64(minor.magnitude % scale), width: exponent)
-  }
-
-  package mutating func appendHex(_ value: UInt64) {
-    var shift: UInt64 = 64
-    while shift > 0 {
-      shift -= 4
-      append(hexDigit(UInt8(value >> shift & 15)))
-    }
   }
 
   private mutating func appendPadded(_ value: Int64, width: Int) {

@@ -1,4 +1,4 @@
-// The JSON of tag changes and churn alerts. Their schemas stand in config/schemas.
+// The JSON of tag changes. Its schema stands in config/schemas, with those of the other outputs.
 
 import CXXHash
 import Customers
@@ -10,9 +10,9 @@ struct CustomerKey {
   let hash: tw_hash128
   init(id: UnsafeRawBufferPointer) { hash = tw_xxh3_128(id.baseAddress, id.count) }
 
-  func append(to bytes: inout [UInt8]) {
-    bytes.appendHex(hash.high)
-    bytes.appendHex(hash.low)
+  func write(to json: inout JSONWriter) {
+    json.hex(hash.high)
+    json.hex(hash.low)
   }
 }
 
@@ -20,51 +20,66 @@ struct CustomerKey {
 enum TagValue {
   case unset
   case flag
-  case name([UInt8])
+  /// In `RuleTexts.cases`.
+  case named(Int32)
+  case gender(Gender)
+  case symbol(Customers.Symbol)
 
-  func write(to json: inout JSONWriter) {
+  var isUnset: Bool {
+    if case .unset = self { true } else { false }
+  }
+
+  func write(to json: inout JSONWriter, texts: borrowing RuleTexts, symbols: borrowing SymbolTable) {
     switch self {
-    case .unset: json.null()
-    case .flag: json.bool(true)
-    case .name(let name): json.string(name)
+    case .unset: json.literal("null")
+    case .flag: json.literal("true")
+    case .named(let number): json.literal(texts.cases[Int(number)], of: texts)
+    case .gender(let gender): json.string(gender.name)
+    case .symbol(let symbol): symbols.withName(of: symbol) { json.string($0) }
+    }
+  }
+
+  /// The name alone, for a digest.
+  func appendName(to bytes: inout [UInt8], texts: borrowing RuleTexts, symbols: borrowing SymbolTable) {
+    switch self {
+    case .unset: break
+    case .flag: bytes.append(1)
+    case .named(let number):
+      let range = texts.cases[Int(number)]
+      bytes.append(contentsOf: texts.bytes[Int(range.start) + 1..<Int(range.start + range.count) - 1])
+    case .gender(let gender): bytes.append(contentsOf: gender.name.utf8)
+    case .symbol(let symbol): symbols.withName(of: symbol) { bytes.append(contentsOf: $0) }
     }
   }
 }
 
 extension OutputBuffer {
   /// Appends one record: `value` writes its JSON, `id` its CloudEvents id.
+  @inline(__always)
   mutating func append(
-    _ topic: OutputTopic, key: UnsafeRawBufferPointer, emittedAt: Instant, id: (inout [UInt8]) -> Void,
-    value: (inout JSONWriter) -> Void
+    _ topic: OutputTopic, key: UnsafeRawBufferPointer, emittedAt: Instant, json: inout JSONWriter,
+    id: (inout JSONWriter) -> Void, value: (inout JSONWriter) -> Void
   ) {
-    let keyStart = bytes.count
-    bytes.append(contentsOf: key)
-    let idStart = bytes.count
-    id(&bytes)
-    let valueStart = bytes.count
-    var json = JSONWriter(reusing: exchange(&bytes, with: []))
+    json.removeAll()
+    key.withMemoryRebound(to: UInt8.self) { json.literal($0) }
+    let idStart = json.count
+    id(&json)
+    let valueStart = json.count
+    json.beginRecord()
     value(&json)
-    bytes = json.bytes
+    let start = bytes.count
+    bytes.append(contentsOf: json.bytes)
     entries.append(
       Entry(
-        topic: topic, key: keyStart..<idStart, id: idStart..<valueStart, value: valueStart..<bytes.count,
-        emittedAt: emittedAt))
+        topic: topic, key: start..<start + idStart, id: start + idStart..<start + valueStart,
+        value: start + valueStart..<bytes.count, emittedAt: emittedAt))
   }
 }
 
-func exchange<T>(_ place: inout T, with new: T) -> T {
-  let old = place
-  place = new
-  return old
-}
-
-/// One tag change, ready to be written.
+/// One tag change, ready to be written. Flat: nothing is retained on its way.
 struct TagChange {
-  var name: [UInt8]
-  var layer: RuleLayer
-  var revision: Int32
-  /// The features that decided.
-  var features: [Feature]
+  /// Of the rule, in the texts given beside it.
+  var facts: RuleFacts
   var old: TagValue
   var new: TagValue
   var late: Bool
@@ -75,75 +90,81 @@ struct TagChange {
   var emittedAt = Instant.distantPast
   var backfill = false
 
-  func write(to output: inout OutputBuffer, view: EngineView, context: EngineContext) {
+  func write(
+    to output: inout OutputBuffer, json: inout JSONWriter, texts: borrowing RuleTexts,
+    symbols: UnsafePointer<SymbolTable>, view: EngineView, context: EngineContext
+  ) {
     let customer = view.customer.record.id
     let sequence = Int64(sequence)
-    output.append(.tagChanges, key: customer, emittedAt: emittedAt) { id in
-      id.append(contentsOf: [UInt8(ascii: "t"), UInt8(ascii: "-")])
-      CustomerKey(id: customer).append(to: &id)
-      id.append(UInt8(ascii: "-"))
-      id.appendDecimal(sequence)
+    output.append(.tagChanges, key: customer, emittedAt: emittedAt, json: &json) { json in
+      json.literal("t-")
+      CustomerKey(id: customer).write(to: &json)
+      json.literal("-")
+      json.decimal(sequence)
     } value: { json in
-      json.beginObject()
-      json.key("customer")
+      json.literal("{\"customer\":")
       json.string(customer)
-      json.key("tag")
-      json.string(name)
-      json.key("layer")
-      json.string(layer.rawValue)
-      json.key("op")
-      switch (old, new) {
-      case (.unset, _): json.string("set")
-      case (_, .unset): json.string("unset")
-      default: json.string("change")
+      json.literal(facts.head, of: texts)
+      switch (old.isUnset, new.isUnset) {
+      case (true, _): json.literal("\"set\",\"old\":")
+      case (_, true): json.literal("\"unset\",\"old\":")
+      default: json.literal("\"change\",\"old\":")
       }
-      json.key("old")
-      old.write(to: &json)
-      json.key("new")
-      new.write(to: &json)
-      json.key("effective_at")
+      old.write(to: &json, texts: texts, symbols: symbols.pointee)
+      json.literal(",\"new\":")
+      new.write(to: &json, texts: texts, symbols: symbols.pointee)
+      json.literal(",\"effective_at\":")
       json.instant(effectiveAt)
-      json.key("emitted_at")
+      json.literal(",\"emitted_at\":")
       json.instant(emittedAt)
-      json.key("sequence")
-      json.integer(sequence)
-      json.key("revision")
-      json.integer(Int64(revision))
-      if late {
-        json.key("late")
-        json.bool(true)
+      json.literal(",\"sequence\":")
+      json.decimal(sequence)
+      json.literal(facts.revision, of: texts)
+      if late { json.literal(",\"late\":true") }
+      json.literal(",\"cause\":")
+      cause.write(to: &json, context: context, backfill: backfill)
+      json.literal(",\"values\":{")
+      for place in 0..<Int(facts.featureCount) {
+        if place > 0 { json.literal(",") }
+        let deciding = texts.features[Int(facts.firstFeature) + place]
+        json.literal(deciding.key, of: texts)
+        json.value(deciding, view: view, context: context)
       }
-      json.key("cause")
-      cause.write(to: &json, topicNames: context.settings.topicNames, backfill: backfill)
-      json.key("values")
-      json.beginObject()
-      for feature in features { json.feature(feature, view: view, context: context) }
-      json.endObject()
-      json.endObject()
+      json.literal("}}")
     }
   }
 }
 
 extension JSONWriter {
-  /// `"orders.count(90d)": 3`
-  mutating func feature(_ feature: Feature, view: EngineView, context: EngineContext) {
-    key(feature.name.utf8)
-    switch feature.type {
-    case .text:
-      let name = view.customer.name(feature)
-      if name.isEmpty { null() } else { string(name) }
-    case .money:
-      let value = view.number(feature)
-      if value.isNaN {
-        null()
-      } else if value == value.rounded(), value.magnitude < 9e15 {
-        money(minor: Int64(value), exponent: context.settings.currencyExponent)
-      } else {
-        var scale = 1.0
-        for _ in 0..<context.settings.currencyExponent { scale *= 10 }
-        double(value / scale)
+  /// `"orders.count(90d)":3`, with a comma before it where one is due.
+  mutating func element(_ deciding: DecidingFeature, view: EngineView, context: EngineContext) {
+    separate()
+    literal(deciding.key, of: context.texts)
+    value(deciding, view: view, context: context)
+    endElement()
+  }
+
+  mutating func value(_ deciding: DecidingFeature, view: EngineView, context: EngineContext) {
+    let feature = deciding.feature
+    if deciding.isText {
+      let isPresent = view.customer.withName(feature) { name in
+        if name.isEmpty { return false }
+        string(name)
+        return true
       }
-    default: double(view.number(feature))
+      if !isPresent { null() }
+      return
+    }
+    let number = view.number(feature)
+    if !deciding.isMoney { return double(number) }
+    if number.isNaN {
+      null()
+    } else if number == number.rounded(), number.magnitude < 9e15 {
+      money(minor: Int64(number), exponent: context.settings.currencyExponent)
+    } else {
+      var scale = 1.0
+      for _ in 0..<context.settings.currencyExponent { scale *= 10 }
+      double(number / scale)
     }
   }
 }

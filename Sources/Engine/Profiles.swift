@@ -55,19 +55,20 @@ extension EngineTask {
     let record = view.customer.record
     let context = context
     // Collected first: the output buffer is borrowed while it is written to.
-    var tags: [(name: [UInt8], value: TagValue)] = []
-    for (number, rule) in context.settings.rules.rules.enumerated()
-    where !rule.shadow && number < record.tagCount && record[tag: number] != 0 {
-      tags.append((context.ruleNames[number], tagValue(record[tag: number], of: rule)))
+    var tags: [(name: TextRange, value: TagValue)] = []
+    for (number, facts) in context.texts.facts.enumerated()
+    where !facts.shadow && number < record.tagCount && record[tag: number] != 0 {
+      tags.append((facts.key, tagValue(record[tag: number], of: facts.values)))
     }
-    outputs.append(.profiles, key: record.id, emittedAt: now) { id in
-      id.append(contentsOf: [UInt8(ascii: "p"), UInt8(ascii: "-")])
-      CustomerKey(id: record.id).append(to: &id)
-      id.append(UInt8(ascii: "-"))
-      id.appendDecimal(Int64(record.header.sequence))
+    let symbols = UnsafePointer(symbols)
+    outputs.append(.profiles, key: record.id, emittedAt: now, json: &json) { id in
+      id.literal("p-")
+      CustomerKey(id: record.id).write(to: &id)
+      id.literal("-")
+      id.decimal(Int64(record.header.sequence))
       // Without a change of tags a profile still ages.
-      id.append(UInt8(ascii: "-"))
-      id.appendDecimal(now.microseconds)
+      id.literal("-")
+      id.decimal(now.microseconds)
     } value: { json in
       json.beginObject()
       json.key("customer")
@@ -82,15 +83,16 @@ extension EngineTask {
       json.instant(record.header.lastSeen)
       json.key("tags")
       json.beginObject()
-      for tag in tags {
-        json.key(tag.name)
-        tag.value.write(to: &json)
+      for (place, tag) in tags.enumerated() {
+        if place > 0 { json.literal(",") }
+        json.literal(tag.name, of: context.texts)
+        tag.value.write(to: &json, texts: context.texts, symbols: symbols.pointee)
       }
       json.endObject()
       json.key("features")
       json.beginObject()
-      for feature in ProfileFeatures.all where !feature.isUndefined(in: view) {
-        json.feature(feature, view: view, context: context)
+      for deciding in context.texts.profile where !deciding.feature.isUndefined(in: view) {
+        json.element(deciding, view: view, context: context)
       }
       json.endObject()
       json.key("events")
@@ -147,7 +149,7 @@ extension JSONWriter {
     for type in EventType.allCases {
       let month = view.number(.eventCount(type, days: 30))
       if month == 0 { continue }
-      key(type.name.utf8)
+      key(type.name)
       beginObject()
       key("1d")
       double(view.number(.eventCount(type, days: 1)))

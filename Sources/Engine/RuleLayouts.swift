@@ -29,17 +29,20 @@ struct TagSlot: Equatable, Sendable {
       }
   }
 
-  /// What a stored value of this tag meant; `stored` is not 0.
+  /// What a stored value of this tag meant, to be written with texts that hold `caseName` as their only case.
   func value(_ stored: UInt32, symbols: borrowing SymbolTable) -> TagValue {
     if kind == "flag" { return .flag }
-    if kind.hasPrefix("cases:") {
-      let names = caseNames
-      return Int(stored) <= names.count ? .name(Array(names[Int(stored) - 1].utf8)) : .unset
-    }
+    if kind.hasPrefix("cases:") { return caseName(stored) == nil ? .unset : .named(0) }
     if kind == "text:" + Feature.gender.name {
-      return .name(Array((Gender(rawValue: UInt8(truncatingIfNeeded: stored))?.name ?? "").utf8))
+      return Gender(rawValue: UInt8(truncatingIfNeeded: stored)).map { .gender($0) } ?? .unset
     }
-    return Int(stored) < symbols.count ? .name(symbols.name(of: Symbol(number: stored))) : .unset
+    return Int(stored) < symbols.count ? .symbol(Symbol(number: stored)) : .unset
+  }
+
+  /// The name of a case; `stored` is not 0.
+  func caseName(_ stored: UInt32) -> String? {
+    let names = caseNames
+    return Int(stored) <= names.count ? names[Int(stored) - 1] : nil
   }
 
   /// One line of a checkpoint's layout entry: fields separated by tabs.
@@ -150,13 +153,14 @@ extension EngineTask {
       }) {
         carried[target] = record[tag: position]
       } else if !slot.shadow {
-        let value = slot.value(record[tag: position], symbols: symbols.pointee)
+        let stored = record[tag: position]
+        let texts = RuleTexts(removed: slot, caseName: slot.caseName(stored) ?? "")
         emitChange(
           index,
           TagChange(
-            name: Array(slot.name.utf8), layer: slot.layer, revision: slot.revision, features: [], old: value,
-            new: .unset, late: false, cause: .ruleChange),
-          view: view)
+            facts: texts.facts[0], old: slot.value(stored, symbols: symbols.pointee), new: .unset, late: false,
+            cause: .ruleChange),
+          texts: texts, view: view)
       }
     }
     record.header.ruleGeneration = ruleLayouts.currentGeneration

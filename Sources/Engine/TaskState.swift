@@ -188,14 +188,10 @@ extension EngineTask {
       let record = table.record(CustomerIndex(number: number))
       buffer.removeAll(keepingCapacity: true)
       record.appendLogicalBytes(to: &buffer, symbols: symbols.pointee)
-      for (tag, rule) in context.settings.rules.rules.enumerated() where tag < record.tagCount && record[tag: tag] != 0
-      {
-        buffer.append(contentsOf: context.ruleNames[tag])
-        switch tagValue(record[tag: tag], of: rule) {
-        case .unset: break
-        case .flag: buffer.append(1)
-        case .name(let name): buffer.append(contentsOf: name)
-        }
+      for (tag, rule) in context.rules.rules.enumerated() where tag < record.tagCount && record[tag: tag] != 0 {
+        buffer.append(contentsOf: rule.name.utf8)
+        tagValue(record[tag: tag], of: context.texts.facts[tag].values)
+          .appendName(to: &buffer, texts: context.texts, symbols: symbols.pointee)
         buffer.append(0)
       }
       total &+= buffer.withUnsafeBytes { tw_xxh3_64($0.baseAddress, $0.count, 0) }

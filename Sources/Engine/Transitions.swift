@@ -10,77 +10,79 @@ extension EngineTask {
   mutating func transition(
     _ index: CustomerIndex, _ selection: RuleSelection, at now: Instant, cause: Cause, late: Bool
   ) -> Instant {
-    let rules = context.settings.rules
+    var next = Instant.distantFuture
+    if selection.isEmpty { return next }
+    // Borrowed once: a reference each would be counted for every rule.
+    let context = context
     let record = table.record(index)
     let view = view(index, at: now)
-    var next = Instant.distantFuture
     for rule in selection {
-      let stored = record[tag: rule]
-      let current = word(stored, of: rules.rules[rule])
-      let value = rules.evaluate(rule, source: view, current: current)
-      if value != current { change(index, rule: rule, to: value, view: view, cause: cause, late: late) }
-      if rules.rules[rule].isTimed {
-        next = min(next, rules.nextChange(rule, source: view, current: value, before: next))
+      let facts = context.texts.facts[rule]
+      let current = word(record[tag: rule], of: facts.values)
+      let value = context.rules.evaluate(rule, source: view, current: current)
+      if value != current { change(index, rule: rule, facts, to: value, view: view, cause: cause, late: late) }
+      if facts.isTimed {
+        next = min(next, context.rules.nextChange(rule, source: view, current: value, before: next))
       }
     }
     return next
   }
 
   /// What the record stores for a tag, as the rules see it.
-  func word(_ stored: UInt32, of rule: Rule) -> UInt64 {
-    guard case .text(let feature) = rule.kind else { return UInt64(stored) }
-    if case .gender = feature { return Gender(rawValue: UInt8(truncatingIfNeeded: stored))?.nameHash ?? 0 }
-    return symbols.pointee.hash(of: Symbol(number: stored))
+  func word(_ stored: UInt32, of values: RuleFacts.Values) -> UInt64 {
+    switch values {
+    case .flag, .cases: UInt64(stored)
+    case .gender: Gender(rawValue: UInt8(truncatingIfNeeded: stored))?.nameHash ?? 0
+    case .symbol: symbols.pointee.hash(of: Symbol(number: stored))
+    }
   }
 
   /// The inverse of `word`.
-  private func stored(_ word: UInt64, of rule: Rule) -> UInt32 {
-    guard case .text(let feature) = rule.kind else { return UInt32(truncatingIfNeeded: word) }
-    if word == 0 { return 0 }
-    if case .gender = feature {
-      return UInt32(Gender.allCases.first { $0.nameHash == word }?.rawValue ?? 0)
+  private func stored(_ word: UInt64, of values: RuleFacts.Values) -> UInt32 {
+    switch values {
+    case .flag, .cases: return UInt32(truncatingIfNeeded: word)
+    case .gender: return UInt32(Gender.allCases.first { $0.nameHash == word }?.rawValue ?? 0)
+    case .symbol:
+      if word == 0 { return 0 }
+      return symbols.pointee.hash(of: .other) == word
+        ? Symbol.other.number : symbols.pointee.find(hash: word)?.number ?? 0
     }
-    return symbols.pointee.hash(of: .other) == word
-      ? Symbol.other.number : symbols.pointee.find(hash: word)?.number ?? 0
   }
 
-  func tagValue(_ stored: UInt32, of rule: Rule) -> TagValue {
+  func tagValue(_ stored: UInt32, of values: RuleFacts.Values) -> TagValue {
     if stored == 0 { return .unset }
-    switch rule.kind {
+    switch values {
     case .flag: return .flag
-    case .cases(let names): return .name(Array(names[min(Int(stored), names.count) - 1].utf8))
-    case .text(let feature):
-      if case .gender = feature {
-        return .name(Array((Gender(rawValue: UInt8(truncatingIfNeeded: stored))?.name ?? "").utf8))
-      }
-      return .name(symbols.pointee.name(of: Symbol(number: stored)))
+    case .cases(let first, let count): return .named(first + min(Int32(clamping: stored), count) - 1)
+    case .gender: return Gender(rawValue: UInt8(truncatingIfNeeded: stored)).map { .gender($0) } ?? .unset
+    case .symbol: return .symbol(Symbol(number: stored))
     }
   }
 
   private mutating func change(
-    _ index: CustomerIndex, rule: Int, to value: UInt64, view: EngineView, cause: Cause, late: Bool
+    _ index: CustomerIndex, rule: Int, _ facts: RuleFacts, to value: UInt64, view: EngineView, cause: Cause, late: Bool
   ) {
-    let definition = context.settings.rules.rules[rule]
     let record = table.record(index)
     let old = record[tag: rule]
-    let new = stored(value, of: definition)
+    let new = stored(value, of: facts.values)
     record[tag: rule] = new
     table.markDirty(index)
-    if definition.shadow {
+    if facts.shadow {
       counters.shadowChanges += 1
       return
     }
     emitChange(
       index,
       TagChange(
-        name: context.ruleNames[rule], layer: definition.layer, revision: definition.revision,
-        features: definition.features, old: tagValue(old, of: definition), new: tagValue(new, of: definition),
-        late: late, cause: cause),
-      view: view)
+        facts: facts, old: tagValue(old, of: facts.values), new: tagValue(new, of: facts.values), late: late,
+        cause: cause),
+      texts: context.texts, view: view)
   }
 
   /// Numbers and writes a change that took effect at `view.now`.
-  mutating func emitChange(_ index: CustomerIndex, _ change: consuming TagChange, view: EngineView) {
+  mutating func emitChange(
+    _ index: CustomerIndex, _ change: consuming TagChange, texts: borrowing RuleTexts, view: EngineView
+  ) {
     let record = table.record(index)
     record.header.sequence &+= 1
     counters.tagChanges += 1
@@ -88,7 +90,7 @@ extension EngineTask {
     change.effectiveAt = view.now
     change.emittedAt = emission(at: view.now)
     change.backfill = !isLive
-    change.write(to: &outputs, view: view, context: context)
+    change.write(to: &outputs, json: &json, texts: texts, symbols: UnsafePointer(symbols), view: view, context: context)
     if context.settings.profiles { pendingProfiles.insert(index.number) }
   }
 }

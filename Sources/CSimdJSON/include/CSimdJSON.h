@@ -59,6 +59,12 @@ void tw_json_parser_free(tw_json_parser *parser);
 // max_nodes) or one of the negative codes, after which `nodes` and the document's content are undefined.
 int tw_json_scan(tw_json_parser *parser, char *document, size_t length, tw_json_node *nodes);
 
+// The most characters tw_double_shortest writes.
+#define TW_DOUBLE_MAX_CHARS 32
+
+// Writes the shortest decimal form that reads back as `value`, which is finite, as a JSON number; returns its length.
+int tw_double_shortest(double value, char *target);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,130 @@
+// What tag changes say that follows from the rules alone, as JSON, written once.
+
+import Customers
+import Events
+import Rules
+
+/// A run of bytes in `RuleTexts.bytes`.
+struct TextRange {
+  var start: Int32 = 0
+  var count: Int32 = 0
+}
+
+/// A feature that decided.
+struct DecidingFeature {
+  var feature: Feature
+  var isText: Bool
+  var isMoney: Bool
+  /// `"orders.count(90d)":`
+  var key: TextRange
+}
+
+/// What a rule's tag changes look like, and how its stored values are to be read: flat, so that reading it retains nothing.
+struct RuleFacts {
+  enum Values {
+    case flag
+    /// The names of the cases as JSON strings, in `RuleTexts.cases` from here on.
+    case cases(first: Int32, count: Int32)
+    case gender
+    case symbol
+  }
+  var values: Values
+  var isTimed: Bool
+  var shadow: Bool
+  /// `"value.high":`
+  var key: TextRange
+  /// `,"tag":"value.high","layer":"value","op":`
+  var head: TextRange
+  /// `,"revision":1`
+  var revision: TextRange
+  /// In `RuleTexts.features`.
+  var firstFeature: Int32
+  var featureCount: Int32
+}
+
+struct RuleTexts {
+  private(set) var bytes: [UInt8] = []
+  private(set) var cases: [TextRange] = []
+  private(set) var features: [DecidingFeature] = []
+  private(set) var facts: [RuleFacts] = []
+  /// What a profile shows.
+  private(set) var profile: [DecidingFeature] = []
+
+  /// - Parameter profile: the features that profiles show.
+  init(_ rules: [Rule], profile: [Feature]) {
+    self.profile = profile.map { deciding($0) }
+    for rule in rules {
+      let values: RuleFacts.Values
+      switch rule.kind {
+      case .flag: values = .flag
+      case .cases(let names):
+        values = .cases(first: Int32(cases.count), count: Int32(names.count))
+        for name in names { cases.append(add(string: name)) }
+      case .text(.gender): values = .gender
+      case .text: values = .symbol
+      }
+      let first = features.count
+      for feature in rule.features { features.append(deciding(feature)) }
+      facts.append(
+        RuleFacts(
+          values: values, isTimed: rule.isTimed, shadow: rule.shadow, key: add(string: rule.name, then: ":"),
+          head: addHead(name: rule.name, layer: rule.layer), revision: addRevision(rule.revision),
+          firstFeature: Int32(first), featureCount: Int32(rule.features.count)))
+    }
+  }
+
+  /// For a tag that the rules no longer know: its head, revision and the name of its value.
+  init(removed slot: TagSlot, caseName: String) {
+    facts = [
+      RuleFacts(
+        values: .flag, isTimed: false, shadow: slot.shadow, key: add(string: slot.name, then: ":"), head: addHead(name: slot.name, layer: slot.layer),
+        revision: addRevision(slot.revision), firstFeature: 0, featureCount: 0)
+    ]
+    cases = [add(string: caseName)]
+  }
+
+  private mutating func deciding(_ feature: Feature) -> DecidingFeature {
+    DecidingFeature(
+      feature: feature, isText: feature.type == .text, isMoney: feature.type == .money,
+      key: add(string: feature.name, then: ":"))
+  }
+
+  private mutating func addHead(name: String, layer: RuleLayer) -> TextRange {
+    var json = JSONWriter()
+    json.literal(",\"tag\":")
+    json.string(name)
+    json.literal(",\"layer\":")
+    json.string(layer.rawValue)
+    json.literal(",\"op\":")
+    return add(json.bytes)
+  }
+
+  private mutating func addRevision(_ revision: Int32) -> TextRange {
+    var json = JSONWriter()
+    json.literal(",\"revision\":")
+    json.decimal(Int64(revision))
+    return add(json.bytes)
+  }
+
+  private mutating func add(string: String, then end: StaticString = "") -> TextRange {
+    var json = JSONWriter()
+    json.string(string)
+    json.literal(end)
+    return add(json.bytes)
+  }
+
+  private mutating func add(_ text: UnsafeBufferPointer<UInt8>) -> TextRange {
+    let range = TextRange(start: Int32(bytes.count), count: Int32(text.count))
+    bytes.append(contentsOf: text)
+    return range
+  }
+}
+
+extension JSONWriter {
+  @inline(__always)
+  mutating func literal(_ range: TextRange, of texts: borrowing RuleTexts) {
+    texts.bytes.withUnsafeBufferPointer {
+      literal(UnsafeBufferPointer(rebasing: $0[Int(range.start)..<Int(range.start + range.count)]))
+    }
+  }
+}
