@@ -20,7 +20,7 @@ extension CustomerRecord {
   }
 
   func addToCart(_ event: Event, limits: RecordLimits, arena: inout TailArena, counters: inout RecordCounters) {
-    if event.time <= header.cartClearedAt { return }
+    if event.time <= cartClearedAt { return }
     if event.productHash != 0,
       cart.contains(where: { $0.isRemoval && $0.product == event.productHash && $0.time >= event.time })
     {
@@ -35,7 +35,7 @@ extension CustomerRecord {
     _ event: Event, limits: RecordLimits, arena: inout TailArena, counters: inout RecordCounters
   ) {
     // Without a product we cannot know what was removed.
-    if event.time <= header.cartClearedAt || event.productHash == 0 { return }
+    if event.time <= cartClearedAt || event.productHash == 0 { return }
     let (product, time) = (event.productHash, event.time)
     if cart.contains(where: { $0.isRemoval && $0.product == product && $0.time >= time }) { return }
     // A customer's clock may be a few minutes ahead of the task's, from which lateness is counted.
@@ -46,9 +46,9 @@ extension CustomerRecord {
   }
 
   /// An order at `time` took the cart with it.
-  func clearCart(at time: Instant) {
-    if time <= header.cartClearedAt { return }
-    header.cartClearedAt = time
+  func clearCart(at time: Instant, arena: inout TailArena) {
+    if time <= cartClearedAt { return }
+    setCartClearedAt(time, in: &arena)
     dropCart { $0.time <= time }
   }
 

@@ -4,20 +4,62 @@
 
 import Events
 
-/// The variable sections of a record, in the order in which they lie in the tail (largest alignment first).
+/// The variable parts of a record, in the order in which they lie in the tail:
+///
+///     tags  id  (zeros to a multiple of 8)  blocks that are there  orders  cart  recent  categories  channels  cells
+///
+/// Tags and id come first since every event reads them; what follows is aligned as its elements ask.
 enum Section: Int {
-  case orders = 0
-  case cart = 1
-  case recent = 2
-  case categories = 3
-  case channels = 4
-  case cells = 5
-  case tags = 6
-  case id = 7
+  case tags = 0
+  case id = 1
+  case orders = 2
+  case cart = 3
+  case recent = 4
+  case categories = 5
+  case channels = 6
+  case cells = 7
 
   /// Bytes an element.
-  static let strides = SIMD8<Int32>(32, 24, 16, 8, 8, 4, 4, 1)
-  var stride: Int { Int(Section.strides[rawValue]) }
+  @inline(__always)
+  var stride: Int {
+    switch self {
+    case .tags: 2
+    case .id: 1
+    case .orders: 32
+    case .cart: 24
+    case .recent: 12
+    case .categories, .channels: 8
+    case .cells: 4
+    }
+  }
+}
+
+/// Parts that a record has or has not: most customers never order, and few say who they are.
+struct Blocks: OptionSet {
+  let rawValue: UInt8
+  static let purchases = Blocks(rawValue: 1)
+  static let archive = Blocks(rawValue: 2)
+  static let profile = Blocks(rawValue: 4)
+  static let alerts = Blocks(rawValue: 8)
+  static let all: Blocks = [.purchases, .archive, .profile, .alerts]
+
+  /// Bytes of all that are in the set.
+  @inline(__always)
+  var bytes: Int {
+    var bytes = 0
+    if contains(.purchases) { bytes += MemoryLayout<PurchaseState>.stride }
+    if contains(.archive) { bytes += MemoryLayout<OrderTotals>.stride }
+    if contains(.profile) { bytes += MemoryLayout<ProfileState>.stride }
+    if contains(.alerts) { bytes += MemoryLayout<AlertState>.stride }
+    return bytes
+  }
+}
+
+/// What orders leave behind, but for the list of them.
+struct PurchaseState {
+  var totals = OrderTotals()
+  /// Cart entries up to here are gone: the latest order.
+  var cartClearedAt = Instant.distantPast
 }
 
 /// Life-long sums over orders. Kept twice: for orders that left the list, and for all together.
@@ -135,8 +177,8 @@ public struct ProfileState: Equatable, Sendable {
 
 /// The fixed part of a record.
 public struct CustomerHeader {
-  /// Written into checkpoints.
-  public static let layoutVersion: UInt32 = 1
+  /// Written into checkpoints. 2: blocks that may be absent, tags of two bytes, tags and id first.
+  public static let layoutVersion: UInt32 = 2
 
   /// Elements in each `Section`.
   var counts = SIMD8<UInt16>(repeating: 0)
@@ -144,31 +186,46 @@ public struct CustomerHeader {
   public var lastSeen = Instant(microseconds: .min)
   /// The latest instant at which this customer was evaluated: its own clock.
   public var asOf = Instant(microseconds: .min)
-  /// When the customer must be looked at again if nothing happens; `.distantFuture` = never.
-  public var due = Instant.distantFuture
-  var archived = OrderTotals()
-  public internal(set) var totals = OrderTotals()
-  /// Cart entries up to here are gone: the latest order.
-  var cartClearedAt = Instant(microseconds: .min)
   /// The instant to which the decayed weights refer.
   var weightsAt = Instant(microseconds: .min)
   /// All decayed weight, also that of names no longer listed.
   var categoryTotal: Float = 0
   var channelTotal: Float = 0
-  public internal(set) var profile = ProfileState()
-  public var alerts = AlertState()
+  private var dueSeconds = UInt32.max
   /// Number of the last tag change.
   public var sequence: UInt32 = 0
   /// The rule set (`RuleGeneration`) this record was last evaluated under.
   public var ruleGeneration: UInt32 = 0
+  var blocks: Blocks = []
   public init() {}
+
+  /// When the customer must be looked at again if nothing happens, a whole second; `.distantFuture` = never (or after
+  /// 2106, where nothing a rule solves for lies).
+  public var due: Instant {
+    @inline(__always) get { dueSeconds == .max ? .distantFuture : Instant(seconds: Int64(dueSeconds)) }
+    @inline(__always) set { dueSeconds = newValue == .distantFuture ? .max : newValue.secondsClamped }
+  }
 }
 
-/// What the table keeps for one customer. The tail lies in the table's arena.
+/// What the table keeps for one customer, in 80 bytes. The tail lies in the table's arena.
 struct CustomerSlot {
   var header = CustomerHeader()
-  var tail: UnsafeMutableRawPointer?
-  var tailCapacity: Int32 = 0
   /// Changed since the last checkpoint block.
   var dirty = false
+  /// Of the tail: granules of the arena, or with the highest bit set pages.
+  private var packedCapacity: UInt16 = 0
+  var tail: UnsafeMutableRawPointer?
+
+  /// Bytes of the tail's block, as `TailArena.capacity(for:)` gives them.
+  var tailCapacity: Int {
+    @inline(__always) get {
+      packedCapacity & 0x8000 == 0
+        ? Int(packedCapacity) * TailArena.granule : Int(packedCapacity & 0x7fff) * TailArena.pageBytes
+    }
+    set {
+      packedCapacity =
+        newValue <= TailArena.largestPooled
+        ? UInt16(newValue / TailArena.granule) : UInt16(newValue / TailArena.pageBytes) | 0x8000
+    }
+  }
 }

@@ -36,7 +36,7 @@ public struct CustomerTable: ~Copyable {
   deinit {
     for number in 0..<count {
       let slot = chunks[number / Self.slotsPerChunk] + number % Self.slotsPerChunk
-      if let tail = slot.pointee.tail { TailArena.release(tail, capacity: Int(slot.pointee.tailCapacity)) }
+      if let tail = slot.pointee.tail { TailArena.release(tail, capacity: slot.pointee.tailCapacity) }
     }
     for chunk in chunks { chunk.deallocate() }
     index.deallocate()
@@ -60,8 +60,38 @@ public struct CustomerTable: ~Copyable {
   @inline(__always)
   public func record(_ index: CustomerIndex) -> CustomerRecord { CustomerRecord(slot: slot(index.number)) }
 
-  public func find(_ id: UnsafeRawBufferPointer) -> CustomerIndex? {
-    let hash = tw_xxh3_64(id.baseAddress, id.count, seed)
+  /// The hash of an id in this table: made once an event, and handed to what follows.
+  @inline(__always)
+  public func hash(of id: UnsafeRawBufferPointer) -> UInt64 { tw_xxh3_64(id.baseAddress, id.count, seed) }
+
+  /// Asks for the memory in which `find` will look first, so that it is there when a batch comes to it.
+  @inline(__always)
+  public func prefetchIndex(_ hash: UInt64) { tw_prefetch(index + Int(truncatingIfNeeded: hash) & (indexCount - 1)) }
+
+  /// Likewise for the record that the index names, and its tail's beginning once that is known.
+  @inline(__always)
+  public func prefetchRecord(_ hash: UInt64) {
+    let entry = index[Int(truncatingIfNeeded: hash) & (indexCount - 1)]
+    if entry.slot == 0 { return }
+    let slot = slot(entry.slot - 1)
+    tw_prefetch(slot)
+    tw_prefetch(UnsafeRawPointer(slot) + 64)
+  }
+
+  @inline(__always)
+  public func prefetchTail(_ hash: UInt64) {
+    let entry = index[Int(truncatingIfNeeded: hash) & (indexCount - 1)]
+    if entry.slot == 0 { return }
+    guard let tail = slot(entry.slot - 1).pointee.tail else { return }
+    tw_prefetch(tail)
+    tw_prefetch(tail + 64)
+    tw_prefetch(tail + 128)
+  }
+
+  public func find(_ id: UnsafeRawBufferPointer) -> CustomerIndex? { find(id, hash: hash(of: id)) }
+
+  @inline(__always)
+  public func find(_ id: UnsafeRawBufferPointer, hash: UInt64) -> CustomerIndex? {
     let tag = UInt32(truncatingIfNeeded: hash >> 32)
     var position = Int(truncatingIfNeeded: hash) & (indexCount - 1)
     while index[position].slot != 0 {
@@ -77,13 +107,24 @@ public struct CustomerTable: ~Copyable {
   /// The customer with this id, made if unknown. `id` is 1...65535 bytes.
   public mutating func findOrInsert(_ id: UnsafeRawBufferPointer, tagCount: Int) -> (index: CustomerIndex, isNew: Bool)
   {
-    if let known = find(id) { return (known, false) }
+    findOrInsert(id, hash: hash(of: id), tagCount: tagCount)
+  }
+
+  /// Likewise, where `hash` is that of the id in this table.
+  @inline(__always)
+  public mutating func findOrInsert(_ id: UnsafeRawBufferPointer, hash: UInt64, tagCount: Int)
+    -> (index: CustomerIndex, isNew: Bool)
+  {
+    if let known = find(id, hash: hash) { return (known, false) }
+    return (insertNew(id, hash: hash, tagCount: tagCount), true)
+  }
+
+  @inline(never)
+  private mutating func insertNew(_ id: UnsafeRawBufferPointer, hash: UInt64, tagCount: Int) -> CustomerIndex {
     let number = appendSlot()
-    let record = CustomerRecord(slot: slot(number))
-    record.replaceAll(.id, with: id, in: &arena)
-    record.resizeTags(to: tagCount, in: &arena)
-    insert(number, hash: tw_xxh3_64(id.baseAddress, id.count, seed))
-    return (CustomerIndex(number: number), true)
+    CustomerRecord(slot: slot(number)).begin(id: id, tagCount: tagCount, in: &arena)
+    insert(number, hash: hash)
+    return CustomerIndex(number: number)
   }
 
   private mutating func appendSlot() -> UInt32 {
@@ -119,6 +160,12 @@ public struct CustomerTable: ~Copyable {
       let id = CustomerRecord(slot: slot(number)).id
       place(number, hash: tw_xxh3_64(id.baseAddress, id.count, seed))
     }
+  }
+
+  /// Where a customer stands with its alerts; marks it as changed.
+  public mutating func setAlerts(_ alerts: AlertState, of index: CustomerIndex) {
+    record(index).setAlerts(alerts, in: &arena)
+    markDirty(index)
   }
 
   // MARK: Checkpoints

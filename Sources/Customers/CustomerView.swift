@@ -30,7 +30,7 @@ public struct CustomerView: FeatureSource {
 
   public func number(_ feature: Feature) -> Double {
     let header = record.header
-    let totals = header.totals
+    var totals: OrderTotals { record.totals }
     switch feature {
     case .ordersCount(.life): return Double(totals.purchases)
     case .ordersPaid(.life): return Double(totals.paid)
@@ -75,15 +75,15 @@ public struct CustomerView: FeatureSource {
     case .topCategoryShare: return record.top(.categories, symbols: symbols.pointee).share
     case .topChannelShare: return record.top(.channels, symbols: symbols.pointee).share
     case .age:
-      guard header.profile.birthDay != .min else { return .nan }
-      return Double(LocalDay(number: header.profile.birthDay).age(on: today))
+      guard record.profile.birthDay != .min else { return .nan }
+      return Double(LocalDay(number: record.profile.birthDay).age(on: today))
     case .churnProbability, .lostProbability: return .nan
     case .topCategory, .topChannel, .gender, .region, .occupation: return .nan
     }
   }
 
   public func text(_ feature: Feature) -> UInt64 {
-    if case .gender = feature { return Gender(rawValue: UInt8(record.header.profile.gender))?.nameHash ?? 0 }
+    if case .gender = feature { return Gender(rawValue: UInt8(record.profile.gender))?.nameHash ?? 0 }
     return symbols.pointee.hash(of: symbol(feature))
   }
 
@@ -92,8 +92,8 @@ public struct CustomerView: FeatureSource {
     switch feature {
     case .topCategory: record.top(.categories, symbols: symbols.pointee).symbol
     case .topChannel: record.top(.channels, symbols: symbols.pointee).symbol
-    case .region: record.header.profile.region
-    case .occupation: record.header.profile.occupation
+    case .region: record.profile.region
+    case .occupation: record.profile.occupation
     default: .none
     }
   }
@@ -101,7 +101,7 @@ public struct CustomerView: FeatureSource {
   /// The text itself, for outputs, borrowed. Empty when absent.
   public func withName<R>(_ feature: Feature, _ body: (UnsafeBufferPointer<UInt8>) -> R) -> R {
     if case .gender = feature {
-      var name = Gender(rawValue: UInt8(record.header.profile.gender))?.name ?? ""
+      var name = Gender(rawValue: UInt8(record.profile.gender))?.name ?? ""
       return name.withUTF8 { body($0) }
     }
     return symbols.pointee.withName(of: symbol(feature), body)
@@ -146,15 +146,15 @@ public struct CustomerView: FeatureSource {
     case .eventCount(let type, let n): return nextCellExit(days: n, type: type)
     case .eventTotal(let n): return nextCellExit(days: n, type: nil)
     case .daysSinceFirstOrder:
-      return header.totals.purchases > 0 ? nextPeriod(header.totals.first, .days(1)) : .distantFuture
+      return record.totals.purchases > 0 ? nextPeriod(record.totals.first, .days(1)) : .distantFuture
     case .daysSinceLastOrder:
-      return header.totals.purchases > 0 ? nextPeriod(header.totals.last, .days(1)) : .distantFuture
+      return record.totals.purchases > 0 ? nextPeriod(record.totals.last, .days(1)) : .distantFuture
     case .daysSinceFirstSeen: return nextPeriod(header.firstSeen, .days(1))
     case .daysSinceLastSeen: return nextPeriod(header.lastSeen, .days(1))
     case .cartAgeHours: return cartSince.map { nextPeriod($0, .hours(1)) } ?? .distantFuture
     case .age:
-      guard header.profile.birthDay != .min else { return .distantFuture }
-      let birthday = LocalDay(number: header.profile.birthDay).nextBirthday(after: today)
+      guard record.profile.birthDay != .min else { return .distantFuture }
+      let birthday = LocalDay(number: record.profile.birthDay).nextBirthday(after: today)
       return context.calendar.start(of: birthday).roundedUpToSecond
     default: return .distantFuture
     }
@@ -164,11 +164,11 @@ public struct CustomerView: FeatureSource {
     let header = record.header
     switch feature {
     case .daysSinceFirstOrder:
-      return header.totals.purchases > 0
-        ? reaches(threshold, since: header.totals.first, period: .days(1)) : .distantFuture
+      return record.totals.purchases > 0
+        ? reaches(threshold, since: record.totals.first, period: .days(1)) : .distantFuture
     case .daysSinceLastOrder:
-      return header.totals.purchases > 0
-        ? reaches(threshold, since: header.totals.last, period: .days(1)) : .distantFuture
+      return record.totals.purchases > 0
+        ? reaches(threshold, since: record.totals.last, period: .days(1)) : .distantFuture
     case .daysSinceFirstSeen: return reaches(threshold, since: header.firstSeen, period: .days(1))
     case .daysSinceLastSeen: return reaches(threshold, since: header.lastSeen, period: .days(1))
     case .cartAgeHours: return cartSince.map { reaches(threshold, since: $0, period: .hours(1)) } ?? .distantFuture
@@ -261,7 +261,7 @@ public struct CustomerView: FeatureSource {
     let age = number(.age)
     // Nobody grows so old; and an undefined age reaches nothing.
     guard age < threshold, threshold < 1000 else { return .distantFuture }
-    let birth = LocalDay(number: record.header.profile.birthDay)
+    let birth = LocalDay(number: record.profile.birthDay)
     var birthday = birth.nextBirthday(after: today)
     let later = Int32(threshold.rounded(.up) - age) - 1
     // Half a year before the one wanted, whatever leap days lie between: the next one from there is it.

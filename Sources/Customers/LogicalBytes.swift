@@ -8,21 +8,24 @@ extension CustomerRecord {
     func put<T: FixedWidthInteger>(_ value: T, _ buffer: inout [UInt8]) {
       withUnsafeBytes(of: value.littleEndian) { buffer.append(contentsOf: $0) }
     }
+    let archived = archived
+    let profile = profile
+    let alerts = alerts
     put(UInt32(id.count), &buffer)
     buffer.append(contentsOf: id)
     put(header.firstSeen.microseconds, &buffer)
     put(header.lastSeen.microseconds, &buffer)
-    put(header.archived.paid, &buffer)
-    put(header.archived.netMinor, &buffer)
-    put(header.archived.grossMinor, &buffer)
-    put(header.archived.purchases, &buffer)
-    put(header.archived.purchaseDays, &buffer)
-    put(header.archived.discounted, &buffer)
-    put(header.archived.refundedOrders, &buffer)
-    put(header.archived.refunds, &buffer)
-    put(header.archived.first.microseconds, &buffer)
-    put(header.archived.last.microseconds, &buffer)
-    put(header.archived.lastGap.microseconds, &buffer)
+    put(archived.paid, &buffer)
+    put(archived.netMinor, &buffer)
+    put(archived.grossMinor, &buffer)
+    put(archived.purchases, &buffer)
+    put(archived.purchaseDays, &buffer)
+    put(archived.discounted, &buffer)
+    put(archived.refundedOrders, &buffer)
+    put(archived.refunds, &buffer)
+    put(archived.first.microseconds, &buffer)
+    put(archived.last.microseconds, &buffer)
+    put(archived.lastGap.microseconds, &buffer)
     put(UInt32(orders.count), &buffer)
     buffer.append(contentsOf: UnsafeRawBufferPointer(orders))
     // A count that overflowed into a second cell is the same count.
@@ -38,7 +41,7 @@ extension CustomerRecord {
       put(key, &buffer)
       put(sum, &buffer)
     }
-    put(header.cartClearedAt.microseconds, &buffer)
+    put(cartClearedAt.microseconds, &buffer)
     buffer.append(contentsOf: UnsafeRawBufferPointer(cart))
     put(header.weightsAt.microseconds, &buffer)
     put(header.categoryTotal.bitPattern, &buffer)
@@ -50,18 +53,18 @@ extension CustomerRecord {
         put(entry.weight.bitPattern, &buffer)
       }
     }
-    put(header.profile.birthDay, &buffer)
-    put(header.profile.gender, &buffer)
-    put(symbols.hash(of: header.profile.region), &buffer)
-    put(symbols.hash(of: header.profile.occupation), &buffer)
+    put(profile.birthDay, &buffer)
+    put(profile.gender, &buffer)
+    put(symbols.hash(of: profile.region), &buffer)
+    put(symbols.hash(of: profile.occupation), &buffer)
     put(header.sequence, &buffer)
-    put(header.alerts.lastNumber, &buffer)
-    put(header.alerts.lastRaisedSeconds, &buffer)
-    put(header.alerts.flags, &buffer)
-    put(header.alerts.judgedAtSeconds, &buffer)
+    put(alerts.lastNumber, &buffer)
+    put(alerts.lastRaisedSeconds, &buffer)
+    put(alerts.flags, &buffer)
+    put(alerts.judgedAtSeconds, &buffer)
     for kind in AlertKind.allCases {
-      put(header.alerts[kind].number, &buffer)
-      put(header.alerts[kind].crossedAtSeconds, &buffer)
+      put(alerts[kind].number, &buffer)
+      put(alerts[kind].crossedAtSeconds, &buffer)
     }
   }
 }

@@ -95,13 +95,15 @@ extension CustomerRecord {
     }
     merge(event, into: &entry)
     if orders.count >= context.limits.maxOrders {
-      archive(upTo: 1, context: context, counters: &counters)
+      archive(upTo: 1, context: context, arena: &arena, counters: &counters)
       counters.ordersOverflow += 1
     }
     let position = orders.partitioningIndex { !($0.sortsBefore < entry.sortsBefore) }
     insert(.orders, at: position, in: &arena).assumingMemoryBound(to: OrderEntry.self).initialize(to: entry)
-    archiveOld(now: now, context: context, counters: &counters)
-    recomputeTotals(context: context)
+    archiveOld(now: now, context: context, arena: &arena, counters: &counters)
+    var totals = archived
+    add(orders[...], to: &totals, context: context)
+    setTotals(totals, in: &arena)
   }
 
   private func merge(_ event: Event, into entry: inout OrderEntry) {
@@ -134,26 +136,27 @@ extension CustomerRecord {
   }
 
   /// Moves orders of whole local days beyond the retention into the archived sums.
-  private func archiveOld(now: Instant, context: RecordContext, counters: inout RecordCounters) {
+  private func archiveOld(
+    now: Instant, context: RecordContext, arena: inout TailArena, counters: inout RecordCounters
+  ) {
     let list = orders
     guard let oldest = list.first, oldest.time < now - context.limits.orderRetention else { return }
     let boundary = context.calendar.start(of: context.calendar.day(of: now - context.limits.orderRetention))
-    archive(upTo: list.partitioningIndex { $0.time >= boundary }, context: context, counters: &counters)
+    archive(upTo: list.partitioningIndex { $0.time >= boundary }, context: context, arena: &arena, counters: &counters)
   }
 
-  private func archive(upTo end: Int, context: RecordContext, counters: inout RecordCounters) {
+  private func archive(
+    upTo end: Int, context: RecordContext, arena: inout TailArena, counters: inout RecordCounters
+  ) {
+    guard end > 0 else { return }
+    var archived = archived
     let list = orders
     for order in list[..<end] where order.refunds > 0 && order.flags.isDisjoint(with: [.paid, .unlinked, .cancelled]) {
       counters.refundsUnmatched += Int(order.refunds)
     }
-    add(list[..<end], to: &header.archived, context: context)
+    add(list[..<end], to: &archived, context: context)
     remove(.orders, at: 0, count: end)
-  }
-
-  private func recomputeTotals(context: RecordContext) {
-    var totals = header.archived
-    add(orders[...], to: &totals, context: context)
-    header.totals = totals
+    setArchived(archived, in: &arena)
   }
 
   /// Adds orders, sorted by time and none before those already in `totals`.

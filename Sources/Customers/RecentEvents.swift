@@ -2,12 +2,19 @@
 
 import Events
 
-/// 16 bytes, as stored.
+/// 12 bytes, as stored.
 struct RecentEvent {
-  var idHash: UInt64
+  private var low: UInt32
+  private var high: UInt32
   /// The customer's clock at arrival, seconds since 1970.
   var arrivedSeconds: UInt32
-  var zero: UInt32 = 0
+
+  init(idHash: UInt64, arrivedSeconds: UInt32) {
+    low = UInt32(truncatingIfNeeded: idHash)
+    high = UInt32(truncatingIfNeeded: idHash >> 32)
+    self.arrivedSeconds = arrivedSeconds
+  }
+  var idHash: UInt64 { UInt64(high) << 32 | UInt64(low) }
 }
 
 extension CustomerRecord {

@@ -3,7 +3,7 @@
 import Events
 
 /// A borrowed customer record. Valid until the table grows a tail of the same record or goes away;
-/// a copy is a pair of pointers, not a copy of the customer.
+/// a copy is a pointer, not a copy of the customer.
 public struct CustomerRecord {
   let slot: UnsafeMutablePointer<CustomerSlot>
 
@@ -21,38 +21,63 @@ public struct CustomerRecord {
 
   @inline(__always) func count(_ section: Section) -> Int { Int(header.counts[section.rawValue]) }
 
-  private func offset(of section: Section) -> Int {
-    var bytes = 0
-    for i in 0..<section.rawValue { bytes += Int(header.counts[i]) * Int(Section.strides[i]) }
-    return bytes
-  }
-  private var tailBytes: Int { offset(of: .id) + count(.id) }
+  @inline(__always) private var blocksOffset: Int { (count(.tags) * Section.tags.stride + count(.id) + 7) & ~7 }
 
-  /// The section's elements as raw memory; nil base when empty.
+  /// Where a section begins; a handful of additions, since the section is known where this is inlined.
+  @inline(__always)
+  private func offset(of section: Section) -> Int {
+    if section == .tags { return 0 }
+    if section == .id { return count(.tags) * Section.tags.stride }
+    var bytes = blocksOffset + header.blocks.bytes
+    if section == .orders { return bytes }
+    bytes += count(.orders) * Section.orders.stride
+    if section == .cart { return bytes }
+    bytes += count(.cart) * Section.cart.stride
+    if section == .recent { return bytes }
+    bytes += count(.recent) * Section.recent.stride
+    if section == .categories { return bytes }
+    bytes += count(.categories) * Section.categories.stride
+    if section == .channels { return bytes }
+    return bytes + count(.channels) * Section.channels.stride
+  }
+  @inline(__always)
+  var tailBytes: Int { offset(of: .cells) + count(.cells) * Section.cells.stride }
+
+  /// The section's elements as raw memory; nil base when there is no tail yet.
+  @inline(__always)
   func pointer(_ section: Section) -> UnsafeMutableRawPointer? {
     guard let tail = slot.pointee.tail else { return nil }
     return tail + offset(of: section)
   }
 
+  @inline(__always)
   public var id: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: pointer(.id), count: count(.id)) }
 
+  @inline(__always)
   func hasID(_ other: UnsafeRawBufferPointer) -> Bool {
-    let mine = id
-    guard mine.count == other.count, let a = mine.baseAddress, let b = other.baseAddress else { return false }
-    return equalBytes(a, b, mine.count)
+    guard count(.id) == other.count, let a = pointer(.id), let b = other.baseAddress else { return false }
+    return equalBytes(a, b, other.count)
   }
 
-  /// Makes room for `added` elements at `position` of a section; returns where they go (contents undefined).
-  /// The caller has checked that the count stays below 65536.
+  // MARK: Sections
+
+  /// Makes room for `added` elements at `position` of a section behind the blocks; returns where they go (contents
+  /// undefined). The caller has checked that the count stays below 65536.
   @discardableResult
+  @inline(__always)
   func insert(_ section: Section, at position: Int, count added: Int = 1, in arena: inout TailArena)
     -> UnsafeMutableRawPointer
   {
+    assert(section != .tags && section != .id && count(section) + added <= Int(UInt16.max))
+    let place = open(at: offset(of: section) + position * section.stride, bytes: added * section.stride, in: &arena)
+    header.counts[section.rawValue] += UInt16(added)
+    return place
+  }
+
+  /// Moves what lies from `place` on by `grown` bytes; returns the address of `place`.
+  private func open(at place: Int, bytes grown: Int, in arena: inout TailArena) -> UnsafeMutableRawPointer {
     let used = tailBytes
-    let place = offset(of: section) + position * section.stride
-    let grown = added * section.stride
-    assert(count(section) + added <= Int(UInt16.max) && position <= count(section))
-    let capacity = Int(slot.pointee.tailCapacity)
+    let capacity = slot.pointee.tailCapacity
     if used + grown > capacity {
       let newCapacity = TailArena.capacity(for: used + grown)
       let block = arena.allocate(capacity: newCapacity)
@@ -62,18 +87,18 @@ public struct CustomerRecord {
         arena.deallocate(old, capacity: capacity)
       }
       slot.pointee.tail = block
-      slot.pointee.tailCapacity = Int32(newCapacity)
+      slot.pointee.tailCapacity = newCapacity
     } else if let tail = slot.pointee.tail, used > place {
       moveBytes(to: tail + place + grown, from: tail + place, used - place)
     }
-    header.counts[section.rawValue] += UInt16(added)
     return slot.pointee.tail.unsafelyUnwrapped + place
   }
 
-  /// Takes `removed` elements out of a section from `position` on. Memory is kept for the next insertion.
+  /// Takes `removed` elements out of a section behind the blocks, from `position` on. Memory is kept for the next insertion.
+  @inline(__always)
   func remove(_ section: Section, at position: Int, count removed: Int = 1) {
     guard removed > 0, let tail = slot.pointee.tail else { return }
-    assert(position + removed <= count(section))
+    assert(section != .tags && section != .id && position + removed <= count(section))
     let used = tailBytes
     let place = offset(of: section) + position * section.stride
     let shrunk = removed * section.stride
@@ -81,34 +106,114 @@ public struct CustomerRecord {
     header.counts[section.rawValue] -= UInt16(removed)
   }
 
-  func replaceAll(_ section: Section, with bytes: UnsafeRawBufferPointer, in arena: inout TailArena) {
-    remove(section, at: 0, count: count(section))
-    guard let source = bytes.baseAddress, bytes.count > 0 else { return }
-    insert(section, at: 0, count: bytes.count / section.stride, in: &arena)
-      .copyMemory(from: source, byteCount: bytes.count)
+  /// A new record: its id and `tagCount` unset tags.
+  func begin(id: UnsafeRawBufferPointer, tagCount: Int, in arena: inout TailArena) {
+    assert(slot.pointee.tail == nil && id.count <= Int(UInt16.max) && tagCount <= Int(UInt16.max))
+    header.counts[Section.tags.rawValue] = UInt16(tagCount)
+    header.counts[Section.id.rawValue] = UInt16(id.count)
+    let bytes = blocksOffset
+    // Room for what the first event brings: its id, two names and a day's cell.
+    let capacity = TailArena.capacity(for: bytes + 32)
+    let block = arena.allocate(capacity: capacity)
+    block.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    if let source = id.baseAddress {
+      (block + tagCount * Section.tags.stride).copyMemory(from: source, byteCount: id.count)
+    }
+    slot.pointee.tail = block
+    slot.pointee.tailCapacity = capacity
+  }
+
+  // MARK: Blocks
+
+  /// Where a block lies; nil when the record has none.
+  @inline(__always)
+  private func pointer(_ block: Blocks) -> UnsafeMutableRawPointer? {
+    guard header.blocks.contains(block), let tail = slot.pointee.tail else { return nil }
+    return tail + blocksOffset + before(block).bytes
+  }
+
+  /// The blocks of this record that lie before `block`.
+  @inline(__always)
+  private func before(_ block: Blocks) -> Blocks { Blocks(rawValue: header.blocks.rawValue & (block.rawValue &- 1)) }
+
+  /// Where a block lies, made with what `initial` says if the record had none.
+  @inline(__always)
+  private func block<T>(_ block: Blocks, initial: @autoclosure () -> T, in arena: inout TailArena)
+    -> UnsafeMutablePointer<T>
+  {
+    if let known = pointer(block) { return known.assumingMemoryBound(to: T.self) }
+    let place = open(at: blocksOffset + before(block).bytes, bytes: MemoryLayout<T>.stride, in: &arena)
+    header.blocks.insert(block)
+    let made = place.assumingMemoryBound(to: T.self)
+    made.initialize(to: initial())
+    return made
+  }
+
+  @inline(__always)
+  private func read<T>(_ block: Blocks, or absent: @autoclosure () -> T) -> T {
+    pointer(block)?.assumingMemoryBound(to: T.self).pointee ?? absent()
+  }
+
+  /// Over all orders.
+  @inline(__always)
+  public var totals: OrderTotals { read(.purchases, or: PurchaseState()).totals }
+  /// Over the orders that left the list.
+  var archived: OrderTotals { read(.archive, or: OrderTotals()) }
+  var cartClearedAt: Instant { read(.purchases, or: PurchaseState()).cartClearedAt }
+  public var profile: ProfileState { read(.profile, or: ProfileState()) }
+  public var alerts: AlertState { read(.alerts, or: AlertState()) }
+
+  func setTotals(_ totals: OrderTotals, in arena: inout TailArena) {
+    block(.purchases, initial: PurchaseState(), in: &arena).pointee.totals = totals
+  }
+  func setCartClearedAt(_ instant: Instant, in arena: inout TailArena) {
+    block(.purchases, initial: PurchaseState(), in: &arena).pointee.cartClearedAt = instant
+  }
+  func setArchived(_ totals: OrderTotals, in arena: inout TailArena) {
+    block(.archive, initial: OrderTotals(), in: &arena).pointee = totals
+  }
+  func setProfile(_ profile: ProfileState, in arena: inout TailArena) {
+    block(.profile, initial: ProfileState(), in: &arena).pointee = profile
+  }
+  func setAlerts(_ alerts: AlertState, in arena: inout TailArena) {
+    block(.alerts, initial: AlertState(), in: &arena).pointee = alerts
   }
 
   // MARK: Tags
 
   /// Number of tag slots of this record.
+  @inline(__always)
   public var tagCount: Int { count(.tags) }
 
   /// The stored value of a rule's tag: 0 unset, else the rule's code (a `Symbol` number for text tags).
   public subscript(tag rule: Int) -> UInt32 {
-    get { pointer(.tags).unsafelyUnwrapped.load(fromByteOffset: rule * 4, as: UInt32.self) }
-    nonmutating set {
-      pointer(.tags).unsafelyUnwrapped.storeBytes(of: newValue, toByteOffset: rule * 4, as: UInt32.self)
+    @inline(__always) get {
+      UInt32(slot.pointee.tail.unsafelyUnwrapped.load(fromByteOffset: rule * Section.tags.stride, as: UInt16.self))
+    }
+    @inline(__always) nonmutating set {
+      slot.pointee.tail.unsafelyUnwrapped.storeBytes(
+        of: UInt16(truncatingIfNeeded: newValue), toByteOffset: rule * Section.tags.stride, as: UInt16.self)
     }
   }
 
+  /// New tags are unset. Moves everything: done when the rules changed, not for events.
   func resizeTags(to wanted: Int, in arena: inout TailArena) {
     let now = count(.tags)
-    if wanted > now {
-      let added = insert(.tags, at: now, count: wanted - now, in: &arena)
-      added.initializeMemory(as: UInt8.self, repeating: 0, count: (wanted - now) * 4)
-    } else {
-      remove(.tags, at: wanted, count: now - wanted)
-    }
+    guard wanted != now, let old = slot.pointee.tail else { return }
+    let used = tailBytes
+    let oldBlocks = blocksOffset
+    let oldID = offset(of: .id)
+    let capacity = slot.pointee.tailCapacity
+    header.counts[Section.tags.rawValue] = UInt16(wanted)
+    let newCapacity = TailArena.capacity(for: blocksOffset + used - oldBlocks)
+    let block = arena.allocate(capacity: newCapacity)
+    block.initializeMemory(as: UInt8.self, repeating: 0, count: blocksOffset)
+    block.copyMemory(from: old, byteCount: min(now, wanted) * Section.tags.stride)
+    (block + offset(of: .id)).copyMemory(from: old + oldID, byteCount: count(.id))
+    (block + blocksOffset).copyMemory(from: old + oldBlocks, byteCount: used - oldBlocks)
+    arena.deallocate(old, capacity: capacity)
+    slot.pointee.tail = block
+    slot.pointee.tailCapacity = newCapacity
   }
 
   // MARK: Checkpoints
@@ -126,10 +231,15 @@ public struct CustomerRecord {
       throw RecordError(
         description: "a customer record of \(encoded.count) bytes is shorter than its header of \(size)")
     }
-    let counts = encoded.loadUnaligned(as: SIMD8<UInt16>.self)
-    var expected = size
-    for i in 0..<8 { expected += Int(counts[i]) * Int(Section.strides[i]) }
-    guard expected == encoded.count, Int(counts[Section.id.rawValue]) == id.count else {
+    let header = encoded.loadUnaligned(as: CustomerHeader.self)
+    guard header.blocks.subtracting(.all).isEmpty else {
+      throw RecordError(
+        description: "a customer record has blocks this version does not know (\(header.blocks.rawValue))")
+    }
+    var slot = CustomerSlot()
+    slot.header = header
+    let expected = withUnsafeMutablePointer(to: &slot) { size + CustomerRecord(slot: $0).tailBytes }
+    guard expected == encoded.count, Int(header.counts[Section.id.rawValue]) == id.count else {
       throw RecordError(
         description: "a customer record of \(encoded.count) bytes should be \(expected) by its own counts")
     }
@@ -137,7 +247,7 @@ public struct CustomerRecord {
 
   /// `encoded` has passed `check`.
   func decode(_ encoded: UnsafeRawBufferPointer, in arena: inout TailArena) {
-    if let old = slot.pointee.tail { arena.deallocate(old, capacity: Int(slot.pointee.tailCapacity)) }
+    if let old = slot.pointee.tail { arena.deallocate(old, capacity: slot.pointee.tailCapacity) }
     let size = MemoryLayout<CustomerHeader>.size
     UnsafeMutableRawPointer(slot).copyMemory(from: encoded.baseAddress.unsafelyUnwrapped, byteCount: size)
     let bytes = encoded.count - size
@@ -145,7 +255,7 @@ public struct CustomerRecord {
     let block = arena.allocate(capacity: capacity)
     block.copyMemory(from: encoded.baseAddress.unsafelyUnwrapped + size, byteCount: bytes)
     slot.pointee.tail = block
-    slot.pointee.tailCapacity = Int32(capacity)
+    slot.pointee.tailCapacity = capacity
   }
 }
 
@@ -156,8 +266,16 @@ func moveBytes(to: UnsafeMutableRawPointer, from: UnsafeMutableRawPointer, _ cou
 
 @inline(__always)
 func equalBytes(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ count: Int) -> Bool {
-  for i in 0..<count where a.load(fromByteOffset: i, as: UInt8.self) != b.load(fromByteOffset: i, as: UInt8.self) {
-    return false
+  var i = 0
+  while i + 8 <= count {
+    if a.loadUnaligned(fromByteOffset: i, as: UInt64.self) != b.loadUnaligned(fromByteOffset: i, as: UInt64.self) {
+      return false
+    }
+    i += 8
+  }
+  while i < count {
+    if a.load(fromByteOffset: i, as: UInt8.self) != b.load(fromByteOffset: i, as: UInt8.self) { return false }
+    i += 1
   }
   return true
 }

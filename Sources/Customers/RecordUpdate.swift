@@ -28,7 +28,7 @@ extension CustomerTable {
     switch event.type {
     case .orderPaid, .orderPlaced:
       record.applyOrder(event, now: now, context: context, arena: &arena, counters: &counters)
-      record.clearCart(at: event.time)
+      record.clearCart(at: event.time, arena: &arena)
       touched.formUnion([.orders, .cart])
     case .orderCancelled, .orderRefunded:
       record.applyOrder(event, now: now, context: context, arena: &arena, counters: &counters)
@@ -58,7 +58,7 @@ extension CustomerTable {
         touched.insert(.channels)
       }
     }
-    if record.applyProfile(event, symbols: &symbols) { touched.insert(.profile) }
+    if record.applyProfile(event, symbols: &symbols, arena: &arena) { touched.insert(.profile) }
     return touched
   }
 
@@ -74,41 +74,34 @@ extension CustomerTable {
 extension CustomerRecord {
   /// The latest word on each attribute wins; of two said in the same second the larger value, so that the order of
   /// arrival does not matter. True if the event said anything.
-  func applyProfile(_ event: Event, symbols: inout SymbolTable) -> Bool {
+  func applyProfile(_ event: Event, symbols: inout SymbolTable, arena: inout TailArena) -> Bool {
+    let said = event.profile
+    if said.birthDate == nil, said.gender == nil, said.region.isEmpty, said.occupation.isEmpty { return false }
     let seconds = event.time.secondsClamped
-    var said = false
-    if let birth = event.profile.birthDate {
-      said = true
-      if (seconds, birth.number) > (header.profile.birthDaySaid, header.profile.birthDay) {
-        header.profile.birthDay = birth.number
-        header.profile.birthDaySaid = seconds
+    var profile = profile
+    if let birth = said.birthDate, (seconds, birth.number) > (profile.birthDaySaid, profile.birthDay) {
+      profile.birthDay = birth.number
+      profile.birthDaySaid = seconds
+    }
+    if let gender = said.gender, (seconds, UInt32(gender.rawValue)) > (profile.genderSaid, profile.gender) {
+      profile.gender = UInt32(gender.rawValue)
+      profile.genderSaid = seconds
+    }
+    if !said.region.isEmpty {
+      let symbol = symbols.intern(said.region)
+      if (seconds, symbols.hash(of: symbol)) > (profile.regionSaid, symbols.hash(of: profile.region)) {
+        profile.region = symbol
+        profile.regionSaid = seconds
       }
     }
-    if let gender = event.profile.gender {
-      said = true
-      if (seconds, UInt32(gender.rawValue)) > (header.profile.genderSaid, header.profile.gender) {
-        header.profile.gender = UInt32(gender.rawValue)
-        header.profile.genderSaid = seconds
+    if !said.occupation.isEmpty {
+      let symbol = symbols.intern(said.occupation)
+      if (seconds, symbols.hash(of: symbol)) > (profile.occupationSaid, symbols.hash(of: profile.occupation)) {
+        profile.occupation = symbol
+        profile.occupationSaid = seconds
       }
     }
-    if !event.profile.region.isEmpty {
-      said = true
-      let symbol = symbols.intern(event.profile.region)
-      if (seconds, symbols.hash(of: symbol)) > (header.profile.regionSaid, symbols.hash(of: header.profile.region)) {
-        header.profile.region = symbol
-        header.profile.regionSaid = seconds
-      }
-    }
-    if !event.profile.occupation.isEmpty {
-      said = true
-      let symbol = symbols.intern(event.profile.occupation)
-      if (seconds, symbols.hash(of: symbol))
-        > (header.profile.occupationSaid, symbols.hash(of: header.profile.occupation))
-      {
-        header.profile.occupation = symbol
-        header.profile.occupationSaid = seconds
-      }
-    }
-    return said
+    setProfile(profile, in: &arena)
+    return true
   }
 }

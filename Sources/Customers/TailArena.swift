@@ -1,11 +1,13 @@
 // Memory for the variable part of customer records: size classes with free lists, carved from large chunks.
 
-/// Hands out raw blocks in multiples of 32 bytes. One owner thread; frees everything when it goes.
+/// Hands out raw blocks in multiples of `granule`. One owner thread; frees everything when it goes.
 struct TailArena: ~Copyable {
-  private static let granule = 32
+  /// Bytes: also the alignment of every block.
+  static let granule = 16
+  static let pageBytes = 4096
   private static let chunkBytes = 1 << 20
   /// Larger blocks come straight from the system allocator.
-  private static let largestPooled = 4096
+  static let largestPooled = pageBytes
 
   private var chunks: [UnsafeMutableRawPointer] = []
   private var chunkUsed = TailArena.chunkBytes
@@ -23,11 +25,13 @@ struct TailArena: ~Copyable {
     if capacity > largestPooled { block.deallocate() }
   }
 
-  /// The capacity that a request for `bytes` gets: an eighth of slack, so that growth is amortised.
+  /// The capacity that a request for `bytes` gets. Small blocks get no slack, since most customers are small and grow
+  /// rarely; larger ones an eighth or a quarter, so that growth is amortised.
   static func capacity(for bytes: Int) -> Int {
+    if bytes <= 512 { return max(granule, (bytes + granule - 1) / granule * granule) }
     let wanted = bytes + bytes / 8
-    if wanted <= largestPooled { return max(granule, (wanted + granule - 1) / granule * granule) }
-    return (bytes + bytes / 4 + 4095) / 4096 * 4096
+    if wanted <= largestPooled { return (wanted + granule - 1) / granule * granule }
+    return (bytes + bytes / 4 + pageBytes - 1) / pageBytes * pageBytes
   }
 
   /// `capacity` must come from `capacity(for:)`. Aligned to 16 bytes; contents undefined.

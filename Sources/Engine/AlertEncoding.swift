@@ -14,7 +14,7 @@ extension EngineTask {
     let emittedAt = emission(at: view.now)
     let context = context
     let settings = context.settings
-    let revenue = view.customer.record.header.totals.netMinor
+    let revenue = view.customer.record.totals.netMinor
     let treatment = settings.alerts.treatments.first { revenue >= $0.revenueAtLeast.minorUnits }
     outputs.append(.churnAlerts, key: id, emittedAt: emittedAt, json: &json) { json in
       json.literal("a-")

@@ -36,13 +36,10 @@ extension EngineTask {
     let policy = context.settings.alerts
     guard policy.enabled else { return .distantFuture }
     let record = table.record(index)
-    let totals = record.header.totals
-    var state = record.header.alerts
+    let totals = record.totals
+    var state = record.alerts
     defer {
-      if state != record.header.alerts {
-        record.header.alerts = state
-        table.markDirty(index)
-      }
+      if state != record.alerts { table.setAlerts(state, of: index) }
     }
     let view = view(index, at: now)
     let history = view.history
@@ -236,7 +233,7 @@ extension EngineTask {
       let index = CustomerIndex(number: slot)
       slot += 1
       let record = table.record(index)
-      guard record.header.alerts.set.contains(.heldBack) else { continue }
+      guard record.alerts.set.contains(.heldBack) else { continue }
       let before = counters.raised
       raiseHeldBack(index)
       raised += counters.raised - before
@@ -246,7 +243,7 @@ extension EngineTask {
 
   private mutating func raiseHeldBack(_ index: CustomerIndex) {
     let record = table.record(index)
-    var state = record.header.alerts
+    var state = record.alerts
     state.set.remove(.heldBack)
     let view = view(index, at: record.header.asOf)
     if let history = view.history,
@@ -254,11 +251,10 @@ extension EngineTask {
     {
       raise(kind, of: index, crossedAt: crossing, state: &state, view: view, backfill: true, cause: .backfill)
     }
-    record.header.alerts = state
-    table.markDirty(index)
+    table.setAlerts(state, of: index)
     schedule(
       index,
       due: min(
-        record.header.due, updateAlerts(index, before: record.header.totals, now: record.header.asOf, cause: .time)))
+        record.header.due, updateAlerts(index, before: record.totals, now: record.header.asOf, cause: .time)))
   }
 }

@@ -72,10 +72,12 @@ public struct EngineSettings: Sendable {
 }
 
 /// The settings in the form in which the hot path reads them: one reference, nothing to retain.
-final class EngineContext: Sendable {
+final class EngineContext {
   let settings: EngineSettings
   let rules: RuleSet
   let records: RecordContext
+  let clockMode: ClockMode
+  let lateness: TimeSpan
   /// Rules that silence can flip.
   let timedSelection: RuleSelection
   let texts: RuleTexts
@@ -85,6 +87,8 @@ final class EngineContext: Sendable {
   init(_ settings: EngineSettings) {
     self.settings = settings
     rules = settings.rules
+    clockMode = settings.clockMode
+    lateness = settings.records.lateness
     records = RecordContext(calendar: settings.calendar, limits: settings.records)
     var timed = RuleSelection()
     for (index, rule) in settings.rules.rules.enumerated() where rule.isTimed { timed.insert(index) }

@@ -27,6 +27,7 @@ public struct EngineTask: ~Copyable {
   static let usualDelay = TimeSpan.seconds(10)
 
   let context: EngineContext
+  let machine: RuleMachine
   var table: CustomerTable
   /// Owned; a pointer, so that views can borrow it.
   let symbols: UnsafeMutablePointer<SymbolTable>
@@ -57,6 +58,7 @@ public struct EngineTask: ~Copyable {
   /// - Parameter seed: of the table's hash, random once for new state; a restored state brings its own.
   public init(settings: EngineSettings, seed: UInt64) {
     context = EngineContext(settings)
+    machine = RuleMachine(settings.rules)
     table = CustomerTable(seed: seed)
     symbols = .allocate(capacity: 1)
     symbols.initialize(to: SymbolTable(limit: settings.records.maxSymbols))
@@ -85,16 +87,29 @@ public struct EngineTask: ~Copyable {
       context: context)
   }
 
+  // MARK: Batches
+
+  /// The hash of a customer's id in this task.
+  @inline(__always)
+  public func hash(ofCustomer id: ByteSlice) -> UInt64 { table.hash(of: UnsafeRawBufferPointer(id.buffer)) }
+
+  /// Asks for a customer's memory ahead of `apply`, in three steps: each needs what the one before it has brought, so
+  /// a batch calls them one after the other at some distance.
+  @inline(__always) public func prefetchIndex(_ hash: UInt64) { table.prefetchIndex(hash) }
+  @inline(__always) public func prefetchRecord(_ hash: UInt64) { table.prefetchRecord(hash) }
+  @inline(__always) public func prefetchTail(_ hash: UInt64) { table.prefetchTail(hash) }
+
   // MARK: Events
 
   /// Applies one clean event. What it changes is appended to `outputs`.
-  public mutating func apply(_ event: Event) -> ApplyResult {
-    if clock != .distantPast, event.time < clock - context.settings.records.lateness {
+  /// - Parameter hash: that of its customer's id in this task (`hash(ofCustomer:)`), where it is at hand.
+  public mutating func apply(_ event: borrowing Event, hash: UInt64? = nil) -> ApplyResult {
+    if clock != .distantPast, event.time < clock - context.lateness {
       counters.tooLate += 1
       return .tooLate
     }
-    let (index, isNew) = table.findOrInsert(
-      UnsafeRawBufferPointer(event.customer.buffer), tagCount: context.settings.rules.count)
+    let id = UnsafeRawBufferPointer(event.customer.buffer)
+    let (index, isNew) = table.findOrInsert(id, hash: hash ?? table.hash(of: id), tagCount: machine.count)
     let record = table.record(index)
     if isNew {
       record.header.ruleGeneration = ruleLayouts.currentGeneration
@@ -109,10 +124,10 @@ public struct EngineTask: ~Copyable {
     // Behind the wall's clock by more than the usual delay: its consequences are judged as of the clock.
     var now = max(record.header.asOf, event.time)
     let isBehind = event.time < lateBefore
-    if context.settings.clockMode == .wall, isBehind { now = max(now, clock) }
+    if isWall, isBehind { now = max(now, clock) }
     fireTimers(of: index, upTo: now)
 
-    let before = record.header.totals
+    let before = event.type.concernsOrders ? record.totals : OrderTotals()
     // A local: with the thread sanitizer, `symbols.pointee` counts as an access to all of self.
     let names = symbols
     let touched = table.apply(
@@ -124,7 +139,7 @@ public struct EngineTask: ~Copyable {
       default: isLate ? .late(event.origin, id: event.id) : .event(event.origin, id: event.id)
       }
     var due = record.header.due
-    let selection = context.settings.rules.affected(by: isNew ? .all : touched)
+    let selection = machine.affected(by: isNew ? .all : touched)
     due = min(due, transition(index, selection, at: now, cause: cause, late: isLate))
     if touched.contains(.orders) {
       due = min(due, updateAlerts(index, before: before, now: now, cause: cause))
@@ -141,7 +156,8 @@ public struct EngineTask: ~Copyable {
 
   /// Events before this are late. The clock that follows the wall is ahead of every event by the usual delay; the one that
   /// follows events is behind the newest by as much already.
-  private var lateBefore: Instant { context.settings.clockMode == .wall ? clock - Self.usualDelay : clock }
+  private var lateBefore: Instant { isWall ? clock - Self.usualDelay : clock }
+  private var isWall: Bool { context.clockMode == .wall }
 
   // MARK: Time
 
@@ -204,7 +220,7 @@ public struct EngineTask: ~Copyable {
     if record.header.ruleGeneration != ruleLayouts.currentGeneration { adoptRules(index) }
     let now = record.header.asOf  // new rules were taken up as of the clock, which may be ahead of `due`
     var next = transition(index, context.timedSelection, at: now, cause: .time, late: false)
-    next = min(next, updateAlerts(index, before: record.header.totals, now: now, cause: .time))
+    next = min(next, updateAlerts(index, before: record.totals, now: now, cause: .time))
     // A condition that holds now but may not act yet names a later instant; nothing names this one again.
     assert(next > now)
     schedule(index, due: next)
@@ -220,6 +236,6 @@ public struct EngineTask: ~Copyable {
 
   /// When something that became true at `now` (a customer's clock) is said.
   func emission(at now: Instant) -> Instant {
-    context.settings.clockMode == .event ? now : max(clock, now)
+    context.clockMode == .event ? now : max(clock, now)
   }
 }

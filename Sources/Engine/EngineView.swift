@@ -18,7 +18,7 @@ struct EngineView: FeatureSource {
 
   /// Empty without a purchase.
   var history: PurchaseHistory? {
-    let totals = customer.record.header.totals
+    let totals = customer.record.totals
     guard totals.purchases > 0 else { return nil }
     return PurchaseHistory(first: totals.first, last: totals.last, repeats: Int(max(1, totals.purchaseDays)) - 1)
   }

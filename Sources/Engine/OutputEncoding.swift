@@ -29,7 +29,7 @@ enum TagValue {
     if case .unset = self { true } else { false }
   }
 
-  func write(to json: inout JSONWriter, texts: borrowing RuleTexts, symbols: borrowing SymbolTable) {
+  func write(to json: inout JSONWriter, texts: RuleTexts, symbols: borrowing SymbolTable) {
     switch self {
     case .unset: json.literal("null")
     case .flag: json.literal("true")
@@ -40,7 +40,7 @@ enum TagValue {
   }
 
   /// The name alone, for a digest.
-  func appendName(to bytes: inout [UInt8], texts: borrowing RuleTexts, symbols: borrowing SymbolTable) {
+  func appendName(to bytes: inout [UInt8], texts: RuleTexts, symbols: borrowing SymbolTable) {
     switch self {
     case .unset: break
     case .flag: bytes.append(1)
@@ -91,7 +91,7 @@ struct TagChange {
   var backfill = false
 
   func write(
-    to output: inout OutputBuffer, json: inout JSONWriter, texts: borrowing RuleTexts,
+    to output: inout OutputBuffer, json: inout JSONWriter, texts: RuleTexts,
     symbols: UnsafePointer<SymbolTable>, view: EngineView, context: EngineContext
   ) {
     let customer = view.customer.record.id

@@ -103,12 +103,12 @@ extension EngineTask {
       json.preferences(view.customer.preferredChannels(limit: ProfileFeatures.listedPreferences), view: view)
       json.key("alerts")
       json.beginArray()
-      for kind in AlertKind.allCases where record.header.alerts[kind].number != 0 {
+      for kind in AlertKind.allCases where record.alerts[kind].number != 0 {
         json.beginObject()
         json.key("kind")
         json.string(kind.name)
         json.key("crossed_at")
-        json.instant(Instant(seconds: Int64(record.header.alerts[kind].crossedAtSeconds)))
+        json.instant(Instant(seconds: Int64(record.alerts[kind].crossedAtSeconds)))
         json.endObject()
       }
       json.endArray()

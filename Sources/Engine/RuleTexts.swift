@@ -42,15 +42,54 @@ struct RuleFacts {
   var featureCount: Int32
 }
 
-struct RuleTexts {
-  private(set) var bytes: [UInt8] = []
-  private(set) var cases: [TextRange] = []
-  private(set) var features: [DecidingFeature] = []
-  private(set) var facts: [RuleFacts] = []
+/// In raw memory of its own: read for every change, without counting a reference.
+final class RuleTexts {
+  let bytes: UnsafeBufferPointer<UInt8>
+  let cases: UnsafeBufferPointer<TextRange>
+  let features: UnsafeBufferPointer<DecidingFeature>
+  let facts: UnsafeBufferPointer<RuleFacts>
   /// What a profile shows.
-  private(set) var profile: [DecidingFeature] = []
+  let profile: UnsafeBufferPointer<DecidingFeature>
 
   /// - Parameter profile: the features that profiles show.
+  convenience init(_ rules: [Rule], profile: [Feature]) {
+    self.init(RuleTextsBuilder(rules, profile: profile))
+  }
+
+  /// For a tag that the rules no longer know: its head, revision and the name of its value.
+  convenience init(removed slot: TagSlot, caseName: String) {
+    self.init(RuleTextsBuilder(removed: slot, caseName: caseName))
+  }
+
+  private init(_ built: RuleTextsBuilder) {
+    func copy<T>(_ list: [T]) -> UnsafeBufferPointer<T> {
+      let memory = UnsafeMutableBufferPointer<T>.allocate(capacity: list.count)
+      _ = memory.initialize(from: list)
+      return UnsafeBufferPointer(memory)
+    }
+    bytes = copy(built.bytes)
+    cases = copy(built.cases)
+    features = copy(built.features)
+    facts = copy(built.facts)
+    profile = copy(built.profile)
+  }
+
+  deinit {
+    bytes.deallocate()
+    cases.deallocate()
+    features.deallocate()
+    facts.deallocate()
+    profile.deallocate()
+  }
+}
+
+private struct RuleTextsBuilder {
+  var bytes: [UInt8] = []
+  var cases: [TextRange] = []
+  var features: [DecidingFeature] = []
+  var facts: [RuleFacts] = []
+  var profile: [DecidingFeature] = []
+
   init(_ rules: [Rule], profile: [Feature]) {
     self.profile = profile.map { deciding($0) }
     for rule in rules {
@@ -122,9 +161,8 @@ struct RuleTexts {
 
 extension JSONWriter {
   @inline(__always)
-  mutating func literal(_ range: TextRange, of texts: borrowing RuleTexts) {
-    texts.bytes.withUnsafeBufferPointer {
-      literal(UnsafeBufferPointer(rebasing: $0[Int(range.start)..<Int(range.start + range.count)]))
-    }
+  mutating func literal(_ range: TextRange, of texts: RuleTexts) {
+    literal(
+      UnsafeBufferPointer(rebasing: texts.bytes[Int(range.start)..<Int(range.start) + Int(range.count)]))
   }
 }

@@ -169,12 +169,12 @@ extension EngineTask {
     var sums = CustomerSums()
     sums.customers = table.count
     for number in 0..<UInt32(table.count) {
-      let header = table.record(CustomerIndex(number: number)).header
-      if header.totals.paid > 0 { sums.buyers += 1 }
-      if header.alerts.set.contains(.everArmed) { sums.everArmed += 1 }
-      sums.paidOrders += Int(header.totals.paid)
-      sums.grossMinor &+= header.totals.grossMinor
-      sums.netMinor &+= header.totals.netMinor
+      let record = table.record(CustomerIndex(number: number))
+      if record.totals.paid > 0 { sums.buyers += 1 }
+      if record.alerts.set.contains(.everArmed) { sums.everArmed += 1 }
+      sums.paidOrders += Int(record.totals.paid)
+      sums.grossMinor &+= record.totals.grossMinor
+      sums.netMinor &+= record.totals.netMinor
     }
     return sums
   }

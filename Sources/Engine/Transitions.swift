@@ -19,10 +19,10 @@ extension EngineTask {
     for rule in selection {
       let facts = context.texts.facts[rule]
       let current = word(record[tag: rule], of: facts.values)
-      let value = context.rules.evaluate(rule, source: view, current: current)
+      let value = machine.evaluate(rule, source: view, current: current)
       if value != current { change(index, rule: rule, facts, to: value, view: view, cause: cause, late: late) }
       if facts.isTimed {
-        next = min(next, context.rules.nextChange(rule, source: view, current: value, before: next))
+        next = min(next, machine.nextChange(rule, source: view, current: value, before: next))
       }
     }
     return next
@@ -81,7 +81,7 @@ extension EngineTask {
 
   /// Numbers and writes a change that took effect at `view.now`.
   mutating func emitChange(
-    _ index: CustomerIndex, _ change: consuming TagChange, texts: borrowing RuleTexts, view: EngineView
+    _ index: CustomerIndex, _ change: consuming TagChange, texts: RuleTexts, view: EngineView
   ) {
     let record = table.record(index)
     record.header.sequence &+= 1

@@ -58,6 +58,16 @@ public enum EventType: UInt8, CaseIterable, Sendable {
   }
 }
 
+extension EventType {
+  /// Whether it is about an order: what such an event changes may change the customer's purchases.
+  public var concernsOrders: Bool {
+    switch self {
+    case .orderPlaced, .orderPaid, .orderCancelled, .orderRefunded: true
+    default: false
+    }
+  }
+}
+
 /// Borrowed bytes: valid only while the arena that holds them is. Never stored beyond a batch.
 public struct ByteSlice {
   public let base: UnsafePointer<UInt8>?

@@ -4,7 +4,7 @@
 import Customers
 import Events
 
-extension Program {
+extension ProgramView {
   /// Runs from instruction `start` to a finish and returns its value.
   @inlinable
   func run<S: FeatureSource>(from start: Int, _ source: S) -> UInt64 {

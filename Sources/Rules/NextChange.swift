@@ -3,7 +3,7 @@
 import Customers
 import Events
 
-extension Program {
+extension ProgramView {
   /// Steps through the instants at which anything the rule reads can change, and evaluates at each, until the value
   /// differs. An answer at or after `limit` may be any instant there.
   @inlinable

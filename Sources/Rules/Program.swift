@@ -105,6 +105,28 @@ package struct RuleEntry: Sendable {
   @usableFromInline package var watchesSet: Int
 }
 
+/// A program as the machine reads it: borrowed memory, nothing to retain.
+@usableFromInline
+package struct ProgramView {
+  @usableFromInline let code: UnsafePointer<Instruction>
+  @usableFromInline let features: UnsafePointer<Feature>
+  @usableFromInline let words: UnsafePointer<UInt64>
+  @usableFromInline let watches: UnsafePointer<Watch>
+  @usableFromInline let entries: UnsafePointer<RuleEntry>
+
+  @usableFromInline
+  init(
+    code: UnsafePointer<Instruction>, features: UnsafePointer<Feature>, words: UnsafePointer<UInt64>,
+    watches: UnsafePointer<Watch>, entries: UnsafePointer<RuleEntry>
+  ) {
+    self.code = code
+    self.features = features
+    self.words = words
+    self.watches = watches
+    self.entries = entries
+  }
+}
+
 @usableFromInline
 package struct Program: Sendable {
   @usableFromInline package var code: [Instruction] = []

@@ -105,8 +105,7 @@ public struct RuleSet: Sendable {
   /// to rules with `until` only.
   @inlinable
   public func evaluate<S: FeatureSource>(_ index: Int, source: S, current: UInt64) -> UInt64 {
-    let entry = program.entries[index]
-    return program.run(from: current == 0 ? entry.start : entry.startSet, source)
+    withView { $0.evaluate(index, source: source, current: current) }
   }
 
   /// The earliest instant after `source.now` at which silence alone can flip rule `index` away from `current` (what
@@ -117,10 +116,97 @@ public struct RuleSet: Sendable {
   public func nextChange<S: FeatureSource>(
     _ index: Int, source: S, current: UInt64, before limit: Instant = .distantFuture
   ) -> Instant {
-    program.nextChange(program.entries[index], source, current: current, limit: limit)
+    withView { $0.nextChange($0.entries[index], source, current: current, limit: limit) }
+  }
+
+  @inlinable
+  func withView<R>(_ body: (ProgramView) -> R) -> R {
+    // Of an empty list nothing is ever read.
+    func base<T>(_ list: UnsafeBufferPointer<T>) -> UnsafePointer<T> {
+      list.baseAddress ?? UnsafePointer(bitPattern: MemoryLayout<T>.alignment).unsafelyUnwrapped
+    }
+    return program.code.withUnsafeBufferPointer { code in
+      program.features.withUnsafeBufferPointer { features in
+        program.words.withUnsafeBufferPointer { words in
+          program.watches.withUnsafeBufferPointer { watches in
+            program.entries.withUnsafeBufferPointer { entries in
+              body(
+                ProgramView(
+                  code: base(code), features: base(features), words: base(words), watches: base(watches),
+                  entries: base(entries)))
+            }
+          }
+        }
+      }
+    }
   }
 
   /// The rules that read any of `groups`.
+  @inlinable
+  public func affected(by groups: FeatureGroups) -> RuleSelection {
+    var result = RuleSelection()
+    var bits = groups.intersection(self.groups).rawValue
+    while bits != 0 {
+      result.formUnion(readers[bits.trailingZeroBitCount])
+      bits &= bits &- 1
+    }
+    return result
+  }
+}
+
+extension ProgramView {
+  @inlinable
+  func evaluate<S: FeatureSource>(_ index: Int, source: S, current: UInt64) -> UInt64 {
+    run(from: current == 0 ? entries[index].start : entries[index].startSet, source)
+  }
+}
+
+/// A rule set in raw memory of its own: what a task runs, for every event, without counting a reference.
+/// Answers as the `RuleSet` it is made of.
+public struct RuleMachine: ~Copyable {
+  @usableFromInline let view: ProgramView
+  @usableFromInline let readers: UnsafeMutablePointer<RuleSelection>
+  @usableFromInline let groups: FeatureGroups
+  public let count: Int
+
+  public init(_ rules: RuleSet) {
+    func copy<T>(_ list: [T]) -> UnsafePointer<T> {
+      let memory = UnsafeMutablePointer<T>.allocate(capacity: max(1, list.count))
+      memory.initialize(from: list, count: list.count)
+      return UnsafePointer(memory)
+    }
+    let program = rules.program
+    view = ProgramView(
+      code: copy(program.code), features: copy(program.features), words: copy(program.words),
+      watches: copy(program.watches), entries: copy(program.entries))
+    readers = .allocate(capacity: rules.readers.count)
+    readers.initialize(from: rules.readers, count: rules.readers.count)
+    groups = rules.groups
+    count = rules.count
+  }
+
+  deinit {
+    view.code.deallocate()
+    view.features.deallocate()
+    view.words.deallocate()
+    view.watches.deallocate()
+    view.entries.deallocate()
+    readers.deallocate()
+  }
+
+  /// See `RuleSet.evaluate`.
+  @inlinable
+  public func evaluate<S: FeatureSource>(_ index: Int, source: S, current: UInt64) -> UInt64 {
+    view.evaluate(index, source: source, current: current)
+  }
+
+  /// See `RuleSet.nextChange`.
+  @inlinable
+  public func nextChange<S: FeatureSource>(_ index: Int, source: S, current: UInt64, before limit: Instant) -> Instant {
+    view.nextChange(view.entries[index], source, current: current, limit: limit)
+  }
+
+  /// See `RuleSet.affected`.
   @inlinable
   public func affected(by groups: FeatureGroups) -> RuleSelection {
     var result = RuleSelection()

@@ -16,4 +16,7 @@ static inline tw_hash128 tw_xxh3_128(const void *bytes, size_t count) {
   XXH128_hash_t h = XXH3_128bits(bytes, count);
   return (tw_hash128){h.low64, h.high64};
 }
+
+// Asks for a cache line that will be needed soon.
+static inline void tw_prefetch(const void *address) { __builtin_prefetch(address); }
 #endif
