@@ -40,8 +40,11 @@ let package = Package(
       dependencies: ["Events", "Customers", "Models", "Rules", "Engine", .product(name: "Yams", package: "Yams")],
       swiftSettings: settings),
 
+    // Threads, and the only place where values pass between them.
+    .target(name: "Handoff", swiftSettings: settings),
+
     // The engine over a file.
-    .target(name: "Replay", dependencies: ["Engine", "Events", "CZlib"], swiftSettings: settings),
+    .target(name: "Replay", dependencies: ["Engine", "Events", "Handoff", "CZlib"], swiftSettings: settings),
 
     // CSV exports to native events.
     .target(
@@ -63,7 +66,8 @@ let package = Package(
     .target(
       name: "Daemon",
       dependencies: [
-        "Events", "Customers", "Rules", "Engine", "Configuration", "Checkpoint", "Kafka", "CXXHash", plantedBugs,
+        "Events", "Customers", "Rules", "Engine", "Configuration", "Checkpoint", "Kafka", "Handoff", "CXXHash",
+        plantedBugs,
         .product(name: "FlyingFox", package: "FlyingFox"),
       ],
       swiftSettings: settings),
@@ -72,7 +76,8 @@ let package = Package(
     .target(
       name: "Simulation",
       dependencies: [
-        "Checkpoint", "CheckpointTesting", "CommandSupport", "Configuration", "Daemon", "Engine", "Events", "Kafka",
+        "Checkpoint", "CheckpointTesting", "CommandSupport", "Configuration", "Daemon", "Engine", "Events", "Handoff",
+        "Kafka",
       ],
       swiftSettings: settings),
     .executableTarget(

@@ -10,20 +10,23 @@ public struct CustomerView: FeatureSource {
   public let today: LocalDay
   private unowned(unsafe) let context: RecordContext
   private let symbols: UnsafePointer<SymbolTable>
+  private unowned(unsafe) let known: OrderSumCache?
 
-  /// `symbols` must outlive the view.
+  /// `symbols` and `known` must outlive the view; `known` is emptied by whoever changes the record.
   public init(
-    record: CustomerRecord, now: Instant, context: RecordContext, symbols: UnsafePointer<SymbolTable>
+    record: CustomerRecord, now: Instant, context: RecordContext, symbols: UnsafePointer<SymbolTable>,
+    known: OrderSumCache? = nil
   ) {
     self.record = record
     self.now = now
     self.context = context
     self.symbols = symbols
+    self.known = known
     today = context.calendar.day(of: now)
   }
 
   public func at(_ instant: Instant) -> CustomerView {
-    CustomerView(record: record, now: instant, context: context, symbols: symbols)
+    CustomerView(record: record, now: instant, context: context, symbols: symbols, known: known)
   }
 
   // MARK: Values
@@ -134,14 +137,17 @@ public struct CustomerView: FeatureSource {
 
   // MARK: Silence
 
-  public func nextStep(_ feature: Feature) -> Instant {
+  public func nextStep(_ feature: Feature) -> Instant { nextStep(feature, before: .distantFuture) }
+
+  public func nextStep(_ feature: Feature, before limit: Instant) -> Instant {
     let header = record.header
     switch feature {
     case .ordersCount(.days(let n)), .ordersPaid(.days(let n)), .ordersRevenue(.days(let n)),
       .ordersGross(.days(let n)),
       .ordersAverage(.days(let n)), .discountShare(.days(let n)):
-      return nextOrderExit(days: n)
-    case .ordersGrowth(let n): return min(nextOrderExit(days: n), nextOrderExit(days: 2 * n))
+      return nextOrderExit(days: n, before: limit)
+    case .ordersGrowth(let n):
+      return min(nextOrderExit(days: n, before: limit), nextOrderExit(days: 2 * n, before: limit))
     case .refundsCount(.days(let n)): return nextCellExit(days: n, type: .orderRefunded)
     case .eventCount(let type, let n): return nextCellExit(days: n, type: type)
     case .eventTotal(let n): return nextCellExit(days: n, type: nil)
@@ -183,21 +189,14 @@ public struct CustomerView: FeatureSource {
   private func days(_ span: TimeSpan) -> Double { Double(span.microseconds) / 86_400_000_000 }
   private func elapsedDays(_ since: Instant) -> Double { Double((now - since).wholeDays) }
 
-  private struct OrderSums {
-    var purchases = 0
-    var paid = 0
-    var discounted = 0
-    var net: Int64 = 0
-    var gross: Int64 = 0
-  }
-
   private func sum(_ days: Int) -> OrderSums { sum(from: today - Int32(days - 1), to: nil) }
 
   /// Over orders dated from the start of `first` up to, not including, the start of `end`.
   private func sum(from first: LocalDay, to end: LocalDay?) -> OrderSums {
     let list = record.orders
+    if list.isEmpty { return OrderSums() }
+    if let sums = known?.find(first, end) { return sums }
     var sums = OrderSums()
-    if list.isEmpty { return sums }
     let start = context.calendar.start(of: first)
     let stop = end.map { context.calendar.start(of: $0) } ?? .distantFuture
     var i = list.count - 1
@@ -213,13 +212,19 @@ public struct CustomerView: FeatureSource {
       sums.purchases += 1
       if order.flags.contains(.discounted) { sums.discounted += 1 }
     }
+    known?.keep(first, end, sums)
     return sums
   }
 
   /// When the oldest order of an `Nd` window leaves it.
-  private func nextOrderExit(days: Int) -> Instant {
+  private func nextOrderExit(days: Int, before limit: Instant) -> Instant {
     let list = record.orders
-    if list.isEmpty { return .distantFuture }
+    guard let oldest = list.first else { return .distantFuture }
+    // No order leaves a window of N local days within N - 2 elapsed ones, however clocks are set.
+    if oldest.time > now - .days(Int64(days) - 2) {
+      let soonest = oldest.time + .days(Int64(days) - 2)
+      if soonest >= limit { return soonest }
+    }
     let start = context.calendar.start(of: today - Int32(days - 1))
     let position = list.partitioningIndex { $0.time >= start }
     guard position < list.count else { return .distantFuture }

@@ -167,7 +167,13 @@ public protocol FeatureSource {
   /// For `.step` features: the first instant after `now` at which the value can change in silence;
   /// `.distantFuture` when it cannot.
   func nextStep(_ feature: Feature) -> Instant
+  /// Likewise; where that is at or after `limit`, any instant there will do.
+  func nextStep(_ feature: Feature, before limit: Instant) -> Instant
   /// For rising features (days since, cart age, age, `.continuous` ones): the first whole second after `now` from which
   /// `number(feature) >= threshold` holds while it does not hold now; `.distantFuture` when never or when it holds now.
   func crossing(_ feature: Feature, threshold: Double) -> Instant
+}
+
+extension FeatureSource {
+  public func nextStep(_ feature: Feature, before limit: Instant) -> Instant { nextStep(feature) }
 }

@@ -5,6 +5,7 @@ import Configuration
 import FlyingFox
 import FlyingSocks
 import Foundation
+import Handoff
 
 package struct AdminServer: Sendable {
   /// After this long without a turn of the data plane, /livez says so.

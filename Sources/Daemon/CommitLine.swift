@@ -1,5 +1,6 @@
 // The line between the data plane and the committer: one epoch goes out, its outcome comes back.
 
+import Handoff
 import Kafka
 
 /// Has room for one epoch: the data plane sends the next only after the outcome of the last.

@@ -5,6 +5,7 @@ import Configuration
 import Engine
 import Events
 import Glibc
+import Handoff
 import Kafka
 
 /// A daemon of one configuration. `run` blocks the calling thread until the data plane has ended.

@@ -8,6 +8,7 @@ import Checkpoint
 import Configuration
 import Engine
 import Events
+import Handoff
 import Kafka
 
 #if PlantedBugs

@@ -2,6 +2,7 @@
 // simulator can stand in for both. (The disk's own is `Checkpoint.Disk`.)
 
 import Events
+import Handoff
 import Kafka
 
 /// One item of a poll; its buffers are valid during the callback only.

@@ -1,6 +1,7 @@
 // Base rewrites in the background, one at a time: they read closed files only, so the data plane goes on appending.
 
 import Checkpoint
+import Handoff
 import Synchronization
 
 /// Started and asked by the data-plane thread.

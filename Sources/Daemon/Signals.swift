@@ -1,6 +1,7 @@
 // SIGTERM and SIGINT: the first asks for an end in good order, the second ends at once.
 
 import Glibc
+import Handoff
 
 public enum Signals {
   /// Blocks both signals for the calling thread and all it starts from now on, and hands them to a thread of their own.

@@ -2,6 +2,7 @@
 
 import Events
 import Glibc
+import Handoff
 import Kafka
 
 /// One look at the inputs, topic-wide.

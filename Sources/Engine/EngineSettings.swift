@@ -78,8 +78,10 @@ final class EngineContext {
   let records: RecordContext
   let clockMode: ClockMode
   let lateness: TimeSpan
-  /// Rules that silence can flip.
+  /// Rules that silence can flip, and of these: those that wait for a value to reach a constant, and the rest.
   let timedSelection: RuleSelection
+  let crossingRules: RuleSelection
+  let steppingRules: RuleSelection
   let texts: RuleTexts
   /// For `Origin.topic`, as JSON strings; the last stands for any other.
   let topicNames: [[UInt8]]
@@ -91,8 +93,15 @@ final class EngineContext {
     lateness = settings.records.lateness
     records = RecordContext(calendar: settings.calendar, limits: settings.records)
     var timed = RuleSelection()
-    for (index, rule) in settings.rules.rules.enumerated() where rule.isTimed { timed.insert(index) }
+    var crossing = RuleSelection()
+    var stepping = RuleSelection()
+    for (index, rule) in settings.rules.rules.enumerated() where rule.isTimed {
+      timed.insert(index)
+      if settings.rules.waitsForCrossingsOnly(index) { crossing.insert(index) } else { stepping.insert(index) }
+    }
     timedSelection = timed
+    crossingRules = crossing
+    steppingRules = stepping
     texts = RuleTexts(settings.rules.rules, profile: ProfileFeatures.all)
     topicNames = (settings.topicNames + [""]).map { name in
       var json = JSONWriter()

@@ -48,6 +48,7 @@ public struct EngineTask: ~Copyable {
   /// Customers whose profile is to be written at the end of the epoch.
   var pendingProfiles: Set<UInt32> = []
 
+  private let orderSums = OrderSumCache()
   /// Where the record being said is written.
   var json = JSONWriter()
   /// Records said since the caller last removed them.
@@ -80,10 +81,13 @@ public struct EngineTask: ~Copyable {
   /// Whether `advance` goes on with a sweep over all customers (changed rules, held back alerts).
   public var isSweeping: Bool { ruleSweep != nil || backfillSweep != nil }
 
+  /// Of the record as it is: after a change of its orders make another.
   func view(_ index: CustomerIndex, at now: Instant) -> EngineView {
-    EngineView(
+    orderSums.removeAll()
+    return EngineView(
       customer: CustomerView(
-        record: table.record(index), now: now, context: context.records, symbols: UnsafePointer(symbols)),
+        record: table.record(index), now: now, context: context.records, symbols: UnsafePointer(symbols),
+        known: orderSums),
       context: context)
   }
 

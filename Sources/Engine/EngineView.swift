@@ -38,6 +38,7 @@ struct EngineView: FeatureSource {
   func text(_ feature: Feature) -> UInt64 { customer.text(feature) }
   func at(_ instant: Instant) -> EngineView { EngineView(customer: customer.at(instant), context: context) }
   func nextStep(_ feature: Feature) -> Instant { customer.nextStep(feature) }
+  func nextStep(_ feature: Feature, before limit: Instant) -> Instant { customer.nextStep(feature, before: limit) }
 
   func crossing(_ feature: Feature, threshold: Double) -> Instant {
     switch feature {

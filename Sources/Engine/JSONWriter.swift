@@ -260,19 +260,30 @@ private struct InstantText {
     let newDay = remainder < 0 ? quotient - 1 : quotient
     let rest = remainder < 0 ? remainder + dayLength : remainder
     instant = value
-    // The usual case: a year of four digits, and often the same day as before.
-    guard newDay == day else {
+    let isSameDay = newDay == day
+    day = newDay
+    // Days of the years 0 to 9999; others are not dates anybody writes.
+    guard (-719_528...2_932_896).contains(newDay) else {
       var bytes: [UInt8] = [UInt8(ascii: "\"")]
       bytes.appendRFC3339(value)
       bytes.append(UInt8(ascii: "\""))
-      count = bytes.count
+      count = min(bytes.count, Self.capacity)
       withUnsafeMutableBytes(of: &text) { $0.copyBytes(from: bytes.prefix(Self.capacity)) }
-      let isUsual = bytes.count >= 26 && bytes[11] == UInt8(ascii: "T")
-      day = isUsual ? newDay : .min
+      day = .min
       return
     }
     withUnsafeMutableBytes(of: &text) { raw in
       guard let base = raw.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
+      if !isSameDay {
+        let date = CivilDate(LocalDay(number: Int32(newDay)))
+        base[0] = UInt8(ascii: "\"")
+        JSONText.write(UInt64(date.year), width: 4, to: base + 1)
+        base[5] = UInt8(ascii: "-")
+        JSONText.writePair(UInt64(date.month), to: base + 6)
+        base[8] = UInt8(ascii: "-")
+        JSONText.writePair(UInt64(date.day), to: base + 9)
+        base[11] = UInt8(ascii: "T")
+      }
       let (seconds, micros) = UInt64(rest).quotientAndRemainder(dividingBy: 1_000_000)
       JSONText.writePair(seconds / 3600, to: base + 12)
       base[14] = UInt8(ascii: ":")

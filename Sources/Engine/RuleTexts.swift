@@ -29,7 +29,6 @@ struct RuleFacts {
     case symbol
   }
   var values: Values
-  var isTimed: Bool
   var shadow: Bool
   /// `"value.high":`
   var key: TextRange
@@ -106,7 +105,7 @@ private struct RuleTextsBuilder {
       for feature in rule.features { features.append(deciding(feature)) }
       facts.append(
         RuleFacts(
-          values: values, isTimed: rule.isTimed, shadow: rule.shadow, key: add(string: rule.name, then: ":"),
+          values: values, shadow: rule.shadow, key: add(string: rule.name, then: ":"),
           head: addHead(name: rule.name, layer: rule.layer), revision: addRevision(rule.revision),
           firstFeature: Int32(first), featureCount: Int32(rule.features.count)))
     }
@@ -116,7 +115,8 @@ private struct RuleTextsBuilder {
   init(removed slot: TagSlot, caseName: String) {
     facts = [
       RuleFacts(
-        values: .flag, isTimed: false, shadow: slot.shadow, key: add(string: slot.name, then: ":"), head: addHead(name: slot.name, layer: slot.layer),
+        values: .flag, shadow: slot.shadow, key: add(string: slot.name, then: ":"),
+        head: addHead(name: slot.name, layer: slot.layer),
         revision: addRevision(slot.revision), firstFeature: 0, featureCount: 0)
     ]
     cases = [add(string: caseName)]

@@ -21,11 +21,22 @@ extension EngineTask {
       let current = word(record[tag: rule], of: facts.values)
       let value = machine.evaluate(rule, source: view, current: current)
       if value != current { change(index, rule: rule, facts, to: value, view: view, cause: cause, late: late) }
-      if facts.isTimed {
-        next = min(next, machine.nextChange(rule, source: view, current: value, before: next))
-      }
+    }
+    // Those that are quickly solved for go first: what they find bounds the search of the others.
+    for rule in selection.intersection(context.crossingRules) {
+      next = min(next, nextChange(of: rule, record, view, before: next))
+    }
+    for rule in selection.intersection(context.steppingRules) {
+      next = min(next, nextChange(of: rule, record, view, before: next))
     }
     return next
+  }
+
+  @inline(__always)
+  private func nextChange(of rule: Int, _ record: CustomerRecord, _ view: EngineView, before limit: Instant) -> Instant
+  {
+    let value = word(record[tag: rule], of: context.texts.facts[rule].values)
+    return machine.nextChange(rule, source: view, current: value, before: limit)
   }
 
   /// What the record stores for a tag, as the rules see it.

@@ -31,10 +31,10 @@ public enum CalendarError: Error, Equatable, CustomStringConvertible {
 
 /// The calendar of one IANA time zone: which local day an instant falls on, and when a local day begins.
 ///
-/// A value, immutable, cheap to copy (one reference) and safe to share between threads. Offsets follow the file's
+/// Immutable and safe to share between threads; a reference, so that the hot path copies no names. Offsets follow the file's
 /// table, then its POSIX footer, expanded to the year 2500 and repeated from there with the calendar's 400-year period.
 /// Leap seconds are not counted, as in POSIX time.
-public struct ZonedCalendar: Sendable {
+public final class ZonedCalendar: Sendable {
   public let identifier: String
   /// A hash of every offset change of this zone ("tz-" and 16 hex digits). It changes only when the zone's own
   /// history or rule does, not with each tzdata release, and does not depend on the file's encoding.
@@ -42,7 +42,7 @@ public struct ZonedCalendar: Sendable {
   private let table: ZoneTable
 
   /// Loads `identifier` from `TZDIR` or /usr/share/zoneinfo. "UTC" needs no file.
-  public init(identifier: String) throws(CalendarError) {
+  public convenience init(identifier: String) throws(CalendarError) {
     let table: ZoneTable
     if identifier == "UTC" || identifier == "Etc/UTC" {
       table = ZoneTable(initialOffset: 0, changes: [])
@@ -57,7 +57,7 @@ public struct ZonedCalendar: Sendable {
   }
 
   /// From the bytes of a TZif file (version 2 or later); `path` only serves messages.
-  package init(identifier: String, tzif bytes: [UInt8], path: String) throws(CalendarError) {
+  package convenience init(identifier: String, tzif bytes: [UInt8], path: String) throws(CalendarError) {
     self.init(identifier: identifier, table: try ZoneTable(tzif: bytes, path: path))
   }
 

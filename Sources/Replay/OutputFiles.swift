@@ -9,7 +9,7 @@ public struct OutputError: Error, CustomStringConvertible {
 }
 
 /// Appends records to `DIR/<topic>.ndjson`.
-package struct OutputFiles: ~Copyable {
+package final class OutputFiles {
   private let directory: String
   private var descriptors: [Int32] = []
   private var buffers: [[UInt8]]
@@ -41,7 +41,7 @@ package struct OutputFiles: ~Copyable {
   }
 
   /// Writes out and forgets what `outputs` holds.
-  package mutating func take(_ outputs: inout OutputBuffer) throws(OutputError) {
+  package func take(_ outputs: inout OutputBuffer) throws(OutputError) {
     for entry in outputs.entries {
       let topic = Int(entry.topic.rawValue)
       buffers[topic].append(contentsOf: outputs.bytes[entry.value])
@@ -51,7 +51,7 @@ package struct OutputFiles: ~Copyable {
     outputs.removeAll()
   }
 
-  private mutating func flush(_ topic: Int) throws(OutputError) {
+  private func flush(_ topic: Int) throws(OutputError) {
     var written = 0
     while written < buffers[topic].count {
       let count = buffers[topic].withUnsafeBytes { bytes in
@@ -65,7 +65,7 @@ package struct OutputFiles: ~Copyable {
   }
 
   /// Gives the files their final names.
-  package mutating func finish() throws(OutputError) {
+  package func finish() throws(OutputError) {
     for topic in OutputTopic.allCases {
       try flush(Int(topic.rawValue))
       let path = Self.path(directory, topic)

@@ -18,7 +18,9 @@ public struct ReplayOptions: Sendable {
   /// Topic name written into causes and dead letters.
   public var topic = "replay"
   public var maxDeadLetterBytes = 64 << 10
-  /// Outputs are written out after so many lines; changes nothing in them.
+  /// Also write every customer's profile at the end.
+  public var profiles = true
+  /// Lines that are decoded, applied and written together; changes nothing in the outputs.
   public var batchLines = 1024
 
   public init(inputs: [String], output: String, currencies: CurrencyTable, ceiling: Instant) {
@@ -52,8 +54,8 @@ public struct ReplayProgress: Sendable {
 
 public enum Replay {
   /// Runs the engine over `options.inputs`, in that order, and writes the output files.
-  /// - Parameter progress: called about every 64 Ki lines.
-  /// - Throws: `InputError`, `OutputError`.
+  /// - Parameter progress: called after every batch of lines.
+  /// - Throws: `InputError`, `OutputError`, `ThreadError`.
   public static func run(
     _ options: ReplayOptions, settings: EngineSettings, progress: (ReplayProgress) -> Void = { _ in }
   ) throws -> ReplaySummary {
@@ -64,62 +66,106 @@ public enum Replay {
     // A fixed seed: the files of two runs are equal to the byte.
     var task = EngineTask(settings: settings, seed: 0)
     var clock = TaskClock(mode: .event, required: [false], sourceStall: .minutes(15))
-    var files = try OutputFiles(directory: options.output)
-    var decoder = EventDecoder(format: options.format, limits: options.limits, currencies: options.currencies)
     var summary = ReplaySummary()
     let started = monotonicSeconds()
-    var event = Event()
-    var readBefore = 0
     var totalBytes = 0
     for path in options.inputs {
       var status = stat()
       if stat(path, &status) == 0 { totalBytes += Int(status.st_size) }
     }
 
-    for path in options.inputs {
-      var reader = try LineReader(path: path)
-      var more = true
-      while more {
-        more = try reader.next { line in
-          if line.isEmpty { return }
-          let origin = Origin(topic: 0, partition: 0, offset: Int64(summary.read))
-          summary.read += 1
-          var reason = decoder.decode(line, key: nil, origin: origin, ceiling: options.ceiling, into: &event)
-          if reason == nil, task.apply(event) == .tooLate { reason = .tooLate }
-          if let reason {
-            summary.rejected += 1
-            DeadLetter.encode(
-              reason: reason, origin: origin, topicName: options.topic, key: nil, payload: line, brokerTimestamp: nil,
-              emittedAt: clock.now, maxPayloadBytes: options.maxDeadLetterBytes, into: &task.outputs)
-          } else {
-            clock.observe(topic: 0, eventTime: event.time)
-            task.advance(to: clock.update(wall: .distantPast))
-          }
-          if summary.read % options.batchLines == 0 {
-            decoder.reset()
-            try files.take(&task.outputs)
-          }
+    let writer = try WritingStage(directory: options.output)
+    do {
+      let reader = try ReadingStage(options)
+      do {
+        while let batch = try reader.next() {
+          apply(batch, to: &task, clock: &clock, summary: &summary, options: options)
+          let position = batch.position
+          reader.giveBack(batch)
+          try writer.take(&task.outputs)
+          progress(ReplayProgress(lines: summary.read, bytes: position, totalBytes: totalBytes))
         }
-        if summary.read & 0xffff == 0 {
-          progress(ReplayProgress(lines: summary.read, bytes: readBefore + reader.position, totalBytes: totalBytes))
+      } catch {
+        reader.stop()
+        throw error
+      }
+      reader.stop()
+
+      clock.reachedEnd(of: 0)
+      if let until = options.until { clock.advance(to: until) }
+      let end = clock.update(wall: .distantPast)
+      while task.advance(to: end, maxTimers: timersAtOnce) { try writer.take(&task.outputs) }
+      if options.profiles {
+        let order = task.customersByID()
+        for start in stride(from: 0, to: order.count, by: profilesAtOnce) {
+          for index in order[start..<min(order.count, start + profilesAtOnce)] { task.emitProfile(of: index) }
+          try writer.take(&task.outputs)
         }
       }
-      readBefore += reader.fileBytes
+      try writer.take(&task.outputs)
+    } catch {
+      writer.stop()
+      throw error
     }
-
-    clock.reachedEnd(of: 0)
-    if let until = options.until { clock.advance(to: until) }
-    task.advance(to: clock.update(wall: .distantPast))
-    try files.take(&task.outputs)
-    task.emitAllProfiles()
-    try files.take(&task.outputs)
-    try files.finish()
+    try writer.finish()
     summary.engine = task.counters
     summary.customers = task.sums()
     summary.stateDigest = task.digest()
     summary.elapsedSeconds = monotonicSeconds() - started
     progress(ReplayProgress(lines: summary.read, bytes: totalBytes, totalBytes: totalBytes))
     return summary
+  }
+
+  /// So that no buffer grows large: nothing else depends on them.
+  private static let timersAtOnce = 4096
+  private static let profilesAtOnce = 1024
+  /// Customers whose memory is asked for ahead of their events: few enough to stay in the nearest caches.
+  private static let lookAhead = 32
+
+  private static func apply(
+    _ batch: DecodedBatch, to task: inout EngineTask, clock: inout TaskClock, summary: inout ReplaySummary,
+    options: ReplayOptions
+  ) {
+    withUnsafeTemporaryAllocation(of: UInt64.self, capacity: lookAhead) { hashes in
+      var start = 0
+      while start < batch.count {
+        let end = min(batch.count, start + lookAhead)
+        prefetch(batch, start..<end, hashes, task)
+        var place = 0
+        batch.forEach(in: start..<end) { line in
+          var reason = line.rejected
+          if reason == nil, task.apply(line.event, hash: hashes[place]) == .tooLate { reason = .tooLate }
+          place += 1
+          summary.read += 1
+          if let reason {
+            summary.rejected += 1
+            DeadLetter.encode(
+              reason: reason, origin: line.event.origin, topicName: options.topic, key: nil,
+              payload: batch.bytes(of: line), brokerTimestamp: nil, emittedAt: clock.now,
+              maxPayloadBytes: options.maxDeadLetterBytes, into: &task.outputs)
+          } else {
+            clock.observe(topic: 0, eventTime: line.event.time)
+            task.advance(to: clock.update(wall: .distantPast))
+          }
+        }
+        start = end
+      }
+    }
+  }
+
+  /// Hashes the ids of some lines and asks for their customers' memory.
+  private static func prefetch(
+    _ batch: DecodedBatch, _ range: Range<Int>, _ hashes: UnsafeMutableBufferPointer<UInt64>,
+    _ task: borrowing EngineTask
+  ) {
+    var count = 0
+    batch.forEach(in: range) { line in
+      hashes[count] = line.rejected == nil ? task.hash(ofCustomer: line.event.customer) : 0
+      if line.rejected == nil { task.prefetchIndex(hashes[count]) }
+      count += 1
+    }
+    for place in 0..<count { task.prefetchRecord(hashes[place]) }
+    for place in 0..<count { task.prefetchTail(hashes[place]) }
   }
 
   private static func monotonicSeconds() -> Double {

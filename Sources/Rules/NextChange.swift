@@ -16,7 +16,7 @@ extension ProgramView {
       var view = source
       var earliest = Instant.distantFuture
       for index in 0..<count {
-        due[index] = next(watches[first + index], view)
+        due[index] = next(watches[first + index], view, limit: min(limit, earliest))
         earliest = min(earliest, due[index])
       }
       var tried = 0
@@ -31,7 +31,7 @@ extension ProgramView {
         earliest = .distantFuture
         for index in 0..<count {
           // What lies ahead of the candidate stays as it was: nothing happens in between.
-          if due[index] <= candidate { due[index] = nextAgain(watches[first + index], view) }
+          if due[index] <= candidate { due[index] = nextAgain(watches[first + index], view, limit: limit) }
           earliest = min(earliest, due[index])
         }
       }
@@ -41,18 +41,18 @@ extension ProgramView {
   /// `next` once the watch was due at `source.now`. A crossing whose solution fell short by the rounding of its
   /// arithmetic is not over: it is looked at again a second later.
   @inlinable
-  func nextAgain<S: FeatureSource>(_ watch: Watch, _ source: S) -> Instant {
-    let instant = next(watch, source)
+  func nextAgain<S: FeatureSource>(_ watch: Watch, _ source: S, limit: Instant) -> Instant {
+    let instant = next(watch, source, limit: limit)
     guard instant == .distantFuture, watch.kind == .crossing else { return instant }
     let reached = !(source.number(features[Int(watch.feature)]) < Double(bitPattern: watch.bits))
     return reached ? .distantFuture : source.now + .seconds(1)
   }
 
   @inlinable
-  func next<S: FeatureSource>(_ watch: Watch, _ source: S) -> Instant {
+  func next<S: FeatureSource>(_ watch: Watch, _ source: S, limit: Instant) -> Instant {
     let feature = features[Int(watch.feature)]
     switch watch.kind {
-    case .step: return source.nextStep(feature)
+    case .step: return source.nextStep(feature, before: limit)
     case .crossing: return source.crossing(feature, threshold: Double(bitPattern: watch.bits))
     case .crossingComputed, .exceedingComputed:
       let threshold = Double(bitPattern: run(from: Int(truncatingIfNeeded: watch.bits), source))

@@ -45,6 +45,15 @@ public struct RuleSelection: Sequence, IteratorProtocol, Hashable, Sendable {
     words.3 |= other.words.3
   }
 
+  @inlinable public func intersection(_ other: RuleSelection) -> RuleSelection {
+    var both = self
+    both.words.0 &= other.words.0
+    both.words.1 &= other.words.1
+    both.words.2 &= other.words.2
+    both.words.3 &= other.words.3
+    return both
+  }
+
   /// Removes the lowest index and returns it.
   @inlinable public mutating func next() -> Int? {
     if words.0 != 0 { return Self.takeLowest(&words.0) }

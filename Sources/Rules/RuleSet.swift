@@ -101,6 +101,14 @@ public struct RuleSet: Sendable {
     program.entries[index].watchesSet > program.entries[index].watches
   }
 
+  /// Whether all that rule `index` waits for is a value reaching a constant, which is solved for at once.
+  public func waitsForCrossingsOnly(_ index: Int) -> Bool {
+    let entry = program.entries[index]
+    return program.watches[entry.watches..<max(entry.watchesUnset, entry.watchesSet)].allSatisfy {
+      $0.kind == .crossing
+    }
+  }
+
   /// The value of rule `index` (0 ..< count) for a customer whose value was `current` (0 when none). `current` matters
   /// to rules with `until` only.
   @inlinable

@@ -5,6 +5,7 @@ import CheckpointTesting
 import Configuration
 import Daemon
 import Events
+import Handoff
 import Kafka
 
 /// One life of a member.

@@ -8,6 +8,7 @@ import CheckpointTesting
 import Daemon
 import Events
 import Glibc
+import Handoff
 
 /// Hands the token on at every call of a modelled port, sleep or wait.
 ///

@@ -23,7 +23,7 @@ struct JournalReplaying {
     let partitions: [JournalSummary]
     var counts = [Int](repeating: 0, count: OutputTopic.allCases.count)
     do {
-      var files = try OutputFiles(directory: output)
+      let files = try OutputFiles(directory: output)
       partitions = try replay.run(directory: journal) { _, outputs in
         for entry in outputs.entries { counts[Int(entry.topic.rawValue)] += 1 }
         try files.take(&outputs)

@@ -49,6 +49,9 @@ struct ReplayCommand: ParsableCommand {
     help: "Events more than 5 minutes after this are rejected as from the future (RFC 3339). Default: now.")
   var ceiling: String?
 
+  @Flag(inversion: .prefixedNo, help: "Write every customer's profile at the end.")
+  var profiles = true
+
   func validate() throws {
     guard input.isEmpty == (journal != nil) else {
       throw ValidationError("give either --input, once or more, or --journal")
@@ -77,6 +80,7 @@ struct ReplayCommand: ParsableCommand {
     options.limits = configuration.decodeLimits
     options.maxDeadLetterBytes = configuration.limits.deadLetterBytes
     options.format = try wireFormat(configuration)
+    options.profiles = profiles
     if let until { options.until = try instant(until, "--until") }
     if let ceiling { options.ceiling = try instant(ceiling, "--ceiling") }
     for warning in configuration.warnings { Terminal.writeError("warning: \(warning)\n") }

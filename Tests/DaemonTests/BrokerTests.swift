@@ -7,6 +7,7 @@ import Daemon
 import Engine
 import Events
 import Foundation
+import Handoff
 import Kafka
 import Simulation
 import Testing

@@ -7,6 +7,7 @@ import Events
 import Foundation
 import FoundationNetworking
 import Glibc
+import Handoff
 import Testing
 
 private func running() -> DaemonSnapshot {

@@ -4,6 +4,7 @@ import CheckpointTesting
 import Configuration
 import Daemon
 import Events
+import Handoff
 import Kafka
 import Simulation
 import Testing

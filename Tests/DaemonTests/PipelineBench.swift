@@ -6,6 +6,7 @@ import Configuration
 import Daemon
 import Engine
 import Events
+import Handoff
 import Kafka
 import Simulation
 import Synchronization

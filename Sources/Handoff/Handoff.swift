@@ -1,17 +1,16 @@
-// The hand-off between threads: the only file of the daemon in which values change hands. Everything else is confined to
-// the thread that made it.
+// The hand-off between threads: the only file in which values change hands. Everything else is confined to the thread that
+// made it.
 
 import Glibc
-import Synchronization
 
 /// A value behind a pthread mutex. Not `Synchronization.Mutex`: the thread sanitizer does not see through the contended path
 /// of that one, and what it cannot see it cannot check.
-final class Guarded<Value>: @unchecked Sendable {
+package final class Guarded<Value>: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   /// Guarded by `mutex`.
   private var value: Value
 
-  init(_ value: sending Value) {
+  package init(_ value: sending Value) {
     self.value = value
     pthread_mutex_init(mutex, nil)
   }
@@ -21,7 +20,7 @@ final class Guarded<Value>: @unchecked Sendable {
     mutex.deallocate()
   }
 
-  func withLock<Result: Sendable>(_ body: (inout Value) -> Result) -> Result {
+  package func withLock<Result: Sendable>(_ body: (inout Value) -> Result) -> Result {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     return body(&value)
@@ -34,7 +33,7 @@ package final class Shared<Value: Sendable>: Sendable {
 
   package init(_ value: Value) { self.value = Guarded(value) }
 
-  func withLock<Result: Sendable>(_ body: (inout Value) -> Result) -> Result { value.withLock { body(&$0) } }
+  package func withLock<Result: Sendable>(_ body: (inout Value) -> Result) -> Result { value.withLock { body(&$0) } }
   package func read() -> Value { value.withLock { $0 } }
   package func write(_ new: Value) { value.withLock { $0 = new } }
 }
@@ -45,7 +44,7 @@ package final class Mailbox<Value: Sendable>: Sendable {
   private let queue = Guarded<[Value]>([])
 
   package func post(_ value: Value) { queue.withLock { $0.append(value) } }
-  func take() -> [Value] {
+  package func take() -> [Value] {
     queue.withLock { values in
       defer { values = [] }
       return values
@@ -60,25 +59,14 @@ package struct Transferred<Value>: @unchecked Sendable {
   package init(_ value: Value) { self.value = value }
 }
 
-/// The system's threads: of their own, not of the cooperative pool, for code that blocks in C.
-public struct SystemThreads: Threads {
-  public init() {}
-
-  public func start(_ name: String, _ body: @escaping @Sendable () -> Void) throws(ThreadError) -> any RunningThread {
-    try DedicatedThread(name, run: body)
-  }
-
-  public func makeSignal() -> any Signal { SystemSignal() }
-}
-
 /// A condition variable with a memory of one ring.
-private final class SystemSignal: Signal, @unchecked Sendable {
+package final class SystemSignal: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   /// Guarded by `mutex`.
   private var isRung = false
 
-  init() {
+  package init() {
     pthread_mutex_init(mutex, nil)
     var attributes = pthread_condattr_t()
     pthread_condattr_init(&attributes)
@@ -95,14 +83,14 @@ private final class SystemSignal: Signal, @unchecked Sendable {
     mutex.deallocate()
   }
 
-  func notify() {
+  package func notify() {
     pthread_mutex_lock(mutex)
     isRung = true
     pthread_cond_signal(condition)
     pthread_mutex_unlock(mutex)
   }
 
-  func wait(milliseconds: Int32) {
+  package func wait(milliseconds: Int32) {
     var deadline = timespec()
     clock_gettime(CLOCK_MONOTONIC, &deadline)
     let nanoseconds = deadline.tv_nsec + Int(max(0, milliseconds)) * 1_000_000
@@ -118,7 +106,7 @@ private final class SystemSignal: Signal, @unchecked Sendable {
 }
 
 /// A pthread. Join it exactly once.
-struct DedicatedThread: RunningThread {
+package struct DedicatedThread: Sendable {
   private final class Body: Sendable {
     let name: String
     let run: @Sendable () -> Void
@@ -131,7 +119,7 @@ struct DedicatedThread: RunningThread {
   private let thread: pthread_t
 
   /// - Parameter name: for the message when it cannot be started, and for whoever looks at the process's threads.
-  init(_ name: String, run: @escaping @Sendable () -> Void) throws(ThreadError) {
+  package init(_ name: String, run: @escaping @Sendable () -> Void) throws(ThreadError) {
     let body = Unmanaged.passRetained(Body(name, run))
     var thread = pthread_t()
     var attributes = pthread_attr_t()
@@ -155,7 +143,7 @@ struct DedicatedThread: RunningThread {
     self.thread = thread
   }
 
-  func join() { pthread_join(thread, nil) }
+  package func join() { pthread_join(thread, nil) }
 }
 
 /// For `top -H` and the like; what does not fit into 15 bytes is cut off. Through /proc: Glibc's function is behind a macro.
@@ -181,10 +169,66 @@ public struct ThreadError: Error, CustomStringConvertible {
   }
 }
 
-/// Stop requests, from the signal thread (or a test) to the data plane.
-public final class StopRequest: Sendable {
-  private let requested = Atomic<Bool>(false)
-  public init() {}
-  public func stop() { requested.store(true, ordering: .releasing) }
-  public var isStopping: Bool { requested.load(ordering: .acquiring) }
+/// A queue of bounded length from one thread to another. Who puts a value in does not touch it any more; who takes it out
+/// has it alone.
+package final class Lane<Value>: @unchecked Sendable {
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private let capacity: Int
+  // All guarded by `mutex`.
+  private var values: [Value] = []
+  private var isFinished = false
+  private var isAbandoned = false
+
+  /// - Parameter capacity: values on their way at most, at least 1.
+  package init(capacity: Int) {
+    self.capacity = max(1, capacity)
+    pthread_mutex_init(mutex, nil)
+    pthread_cond_init(changed, nil)
+  }
+
+  deinit {
+    pthread_cond_destroy(changed)
+    pthread_mutex_destroy(mutex)
+    changed.deallocate()
+    mutex.deallocate()
+  }
+
+  /// Waits for room. False when nobody takes any more.
+  package func put(_ value: Value) -> Bool {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while values.count >= capacity, !isAbandoned { pthread_cond_wait(changed, mutex) }
+    if isAbandoned { return false }
+    values.append(value)
+    pthread_cond_broadcast(changed)
+    return true
+  }
+
+  /// Waits for the next value, in order. Nil when no more will come.
+  package func take() -> Value? {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while values.isEmpty, !isFinished { pthread_cond_wait(changed, mutex) }
+    if values.isEmpty { return nil }
+    let value = values.removeFirst()
+    pthread_cond_broadcast(changed)
+    return value
+  }
+
+  /// No more will be put in.
+  package func finish() {
+    pthread_mutex_lock(mutex)
+    isFinished = true
+    pthread_cond_broadcast(changed)
+    pthread_mutex_unlock(mutex)
+  }
+
+  /// No more will be taken out: whoever wants to put something in learns it.
+  package func abandon() {
+    pthread_mutex_lock(mutex)
+    isAbandoned = true
+    pthread_cond_broadcast(changed)
+    pthread_mutex_unlock(mutex)
+  }
 }
