@@ -25,6 +25,8 @@ public struct CustomerTable: ~Copyable {
   var arena = TailArena()
   /// Slots changed since the last `drainDirty`, in the order of their first change.
   private var dirtySlots: [UInt32] = []
+  /// Records on their way to and from a checkpoint.
+  private var packer = RecordPacker()
 
   public init(seed: UInt64) {
     self.seed = seed
@@ -183,12 +185,11 @@ public struct CustomerTable: ~Copyable {
   public mutating func drainDirty(
     _ body: (_ id: UnsafeRawBufferPointer, _ encoded: UnsafeRawBufferPointer) throws -> Void
   ) rethrows {
-    var buffer: [UInt8] = []
     for number in dirtySlots {
       let slot = slot(number)
       let record = CustomerRecord(slot: slot)
-      record.encode(into: &buffer)
-      try buffer.withUnsafeBytes { try body(record.id, $0) }
+      record.encode(into: &packer)
+      try body(record.id, packer.bytes)
       slot.pointee.dirty = false
     }
     dirtySlots.removeAll(keepingCapacity: true)
@@ -196,6 +197,8 @@ public struct CustomerTable: ~Copyable {
 
   /// Puts back an encoded record under its id, replacing an older one.
   public mutating func restore(id: UnsafeRawBufferPointer, encoded: UnsafeRawBufferPointer) throws(RecordError) {
+    try packer.unpack(encoded)
+    let encoded = packer.bytes
     try CustomerRecord.check(encoded, id: id)
     let number: UInt32
     if let known = find(id) {

@@ -101,6 +101,9 @@ public struct CustomerView: FeatureSource {
     }
   }
 
+  /// The text itself. Empty when absent.
+  public func name(_ feature: Feature) -> [UInt8] { withName(feature) { Array($0) } }
+
   /// The text itself, for outputs, borrowed. Empty when absent.
   public func withName<R>(_ feature: Feature, _ body: (UnsafeBufferPointer<UInt8>) -> R) -> R {
     if case .gender = feature {

@@ -218,11 +218,11 @@ public struct CustomerRecord {
 
   // MARK: Checkpoints
 
-  /// Header, then the tail as it lies in memory.
-  func encode(into buffer: inout [UInt8]) {
-    buffer.removeAll(keepingCapacity: true)
-    buffer.append(contentsOf: UnsafeRawBufferPointer(start: slot, count: MemoryLayout<CustomerHeader>.size))
-    buffer.append(contentsOf: UnsafeRawBufferPointer(start: slot.pointee.tail, count: tailBytes))
+  /// Header, then the tail as it lies in memory, both packed.
+  func encode(into packer: inout RecordPacker) {
+    packer.removeAll()
+    packer.append(UnsafeRawBufferPointer(start: slot, count: MemoryLayout<CustomerHeader>.size))
+    packer.append(UnsafeRawBufferPointer(start: slot.pointee.tail, count: tailBytes))
   }
 
   static func check(_ encoded: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer) throws(RecordError) {

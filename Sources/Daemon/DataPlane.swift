@@ -266,7 +266,7 @@ package final class DataPlane {
   /// Keeps the outputs of one epoch within bounds; false when the end has to be begun again, or never.
   private func keepEpochBounded(_ task: TaskRuntime) -> Bool {
     beat()
-    if task.logic.outputs.bytes.count > settings.configuration.epoch.maxBytes { advance(.full) }
+    if task.logic.outputBytes > settings.configuration.epoch.maxBytes { advance(.full) }
     return end == nil && isEverythingRead
   }
 
@@ -327,7 +327,13 @@ package final class DataPlane {
     var now: Instant?
     isBatchStale = false
     do {
-      pendingRebalances += try consumer.poll(timeoutMilliseconds: timeoutMilliseconds) { item in
+      pendingRebalances += try consumer.poll(
+        timeoutMilliseconds: timeoutMilliseconds,
+        ahead: { partition, key, step in
+          guard partition >= 0, Int(partition) < tasksByPartition.count else { return }
+          tasksByPartition[Int(partition)]?.logic.prefetch(key, step)
+        }
+      ) { item in
         let wallNow = now ?? wall.now
         now = wallNow
         handle(item, wall: wallNow)
@@ -355,7 +361,7 @@ package final class DataPlane {
       beat()
       takeOutcome()
       guard end == nil, !isBatchStale else { return }
-      outputBytes = tasksByPartition.reduce(0) { $0 + ($1?.logic.outputs.bytes.count ?? 0) }
+      outputBytes = tasksByPartition.reduce(0) { $0 + ($1?.logic.outputBytes ?? 0) }
     }
     sealIfDue()
   }
@@ -448,7 +454,7 @@ package final class DataPlane {
     for task in tasksByPartition {
       guard let task, task.halted == nil else { continue }
       if task.logic.tick(wall: now, maxTimers: 5_000) { moreDue = true }
-      outputBytes += task.logic.outputs.bytes.count
+      outputBytes += task.logic.outputBytes
     }
     snapshot.maxTickMicroseconds = max(snapshot.maxTickMicroseconds, wall.monotonicMicroseconds - began)
   }

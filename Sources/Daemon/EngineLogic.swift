@@ -145,6 +145,16 @@ final class EngineLogic: TaskLogic {
   }
 
   var outputs: OutputBuffer { engine.outputs }
+  var outputBytes: Int { engine.outputs.bytes.count }
+
+  func prefetch(_ key: UnsafeRawBufferPointer, _ step: PrefetchStep) {
+    let hash = engine.hash(ofCustomer: key)
+    switch step {
+    case .index: engine.prefetchIndex(hash)
+    case .record: engine.prefetchRecord(hash)
+    case .tail: engine.prefetchTail(hash)
+    }
+  }
   func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer {
     var taken = buffer
     swap(&taken, &engine.outputs)

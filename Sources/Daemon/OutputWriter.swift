@@ -4,12 +4,20 @@ import Configuration
 import Engine
 import Events
 
-/// Knows the names of the output topics; nil for those switched off.
-package struct OutputWriter {
+/// Knows the names of the output topics; nil for those switched off. Headers are put together in memory that is used again
+/// for the next record: it serves one thread.
+package final class OutputWriter {
   private let topics: [String?]
-  private let source: [UInt8]
-  private static let json = Array("application/json".utf8)
-  private static let specification = Array("1.0".utf8)
+  private let source: UnsafeMutableRawBufferPointer
+  private let time = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: OutputWriter.timestampBytes)
+  /// What `time` says.
+  private var timeOf: Instant?
+  private var headers: [(name: StaticString, value: UnsafeRawBufferPointer)]
+
+  private static let timestampBytes = 24
+  /// Places in `headers` of what differs from record to record.
+  private static let idPlace = 1
+  private static let typePlace = 2
 
   init(_ configuration: Configuration) {
     let outputs = configuration.outputs
@@ -23,7 +31,24 @@ package struct OutputWriter {
         }
       return output.enabled ? output.topic : nil
     }
-    source = Array("/tidewatch/\(configuration.kafka.group)".utf8)
+    let name = Array("/tidewatch/\(configuration.kafka.group)".utf8)
+    source = .allocate(byteCount: name.count, alignment: 1)
+    source.copyBytes(from: name)
+    let empty = UnsafeRawBufferPointer(start: nil, count: 0)
+    headers = [
+      ("ce_specversion", Self.bytes("1.0")), ("ce_id", empty), ("ce_type", empty),
+      ("ce_source", UnsafeRawBufferPointer(source)), ("ce_time", UnsafeRawBufferPointer(time)),
+      ("content-type", Self.bytes("application/json")),
+    ]
+  }
+
+  deinit {
+    source.deallocate()
+    time.deallocate()
+  }
+
+  private static func bytes(_ text: StaticString) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
   }
 
   /// Calls `body` with the record of one entry; not at all when its topic is switched off.
@@ -31,49 +56,46 @@ package struct OutputWriter {
     _ buffer: OutputBuffer, _ entry: OutputBuffer.Entry, _ body: (OutputRecord) -> StepOutcome
   ) -> StepOutcome {
     guard let topic = topics[Int(entry.topic.rawValue)] else { return .done }
-    let time = Self.timestamp(entry.emittedAt)
-    let type = entry.topic.cloudEventType
+    if timeOf != entry.emittedAt {
+      Self.write(entry.emittedAt, to: time)
+      timeOf = entry.emittedAt
+    }
     return buffer.bytes.withUnsafeBytes { bytes in
-      source.withUnsafeBytes { source in
-        time.withUnsafeBytes { time in
-          Self.json.withUnsafeBytes { json in
-            Self.specification.withUnsafeBytes { specification in
-              let headers: [(name: StaticString, value: UnsafeRawBufferPointer)] = [
-                ("ce_specversion", specification), ("ce_id", UnsafeRawBufferPointer(rebasing: bytes[entry.id])),
-                ("ce_type", UnsafeRawBufferPointer(start: type.utf8Start, count: type.utf8CodeUnitCount)),
-                ("ce_source", source), ("ce_time", time), ("content-type", json),
-              ]
-              // An empty key is a dead letter of a record without one: null, so that it goes anywhere.
-              let key = entry.key.isEmpty ? nil : UnsafeRawBufferPointer(rebasing: bytes[entry.key])
-              return body(
-                OutputRecord(
-                  topic: topic, key: key, value: UnsafeRawBufferPointer(rebasing: bytes[entry.value]), headers: headers)
-              )
-            }
-          }
-        }
-      }
+      headers[Self.idPlace].value = UnsafeRawBufferPointer(rebasing: bytes[entry.id])
+      headers[Self.typePlace].value = Self.bytes(entry.topic.cloudEventType)
+      // An empty key is a dead letter of a record without one: null, so that it goes anywhere.
+      let key = entry.key.isEmpty ? nil : UnsafeRawBufferPointer(rebasing: bytes[entry.key])
+      return body(
+        OutputRecord(
+          topic: topic, key: key, value: UnsafeRawBufferPointer(rebasing: bytes[entry.value]), headers: headers))
     }
   }
 
   /// RFC 3339 in UTC with milliseconds. The years before 0 and after 9999 (a clock that has not begun) become their ends.
   package static func timestamp(_ instant: Instant) -> [UInt8] {
+    Array(unsafeUninitializedCapacity: timestampBytes) { buffer, count in
+      buffer.initialize(repeating: 0)
+      write(instant, to: buffer)
+      count = timestampBytes
+    }
+  }
+
+  private static func write(_ instant: Instant, to text: UnsafeMutableBufferPointer<UInt8>) {
     let earliest: Int64 = -62_135_596_800_000
     let latest: Int64 = 253_402_300_799_999
     let milliseconds = min(max(instant.microseconds.floorDivided(by: 1_000), earliest), latest)
     let day = milliseconds.floorDivided(by: 86_400_000)
     let time = Int(milliseconds - day * 86_400_000)
     let date = CivilDate(LocalDay(number: Int32(day)))
-    var text: [UInt8] = []
-    text.reserveCapacity(24)
-    func append(_ value: Int, digits: Int, then separator: Character) {
-      var divisor = 1
-      for _ in 1..<digits { divisor *= 10 }
-      while divisor > 0 {
-        text.append(UInt8(48 + value / divisor % 10))
-        divisor /= 10
+    var place = 0
+    func append(_ value: Int, digits: Int, then separator: Unicode.Scalar) {
+      var rest = value
+      for digit in (place..<place + digits).reversed() {
+        text[digit] = UInt8(48 + rest % 10)
+        rest /= 10
       }
-      text += Array(String(separator).utf8)
+      text[place + digits] = UInt8(ascii: separator)
+      place += digits + 1
     }
     append(date.year, digits: 4, then: "-")
     append(date.month, digits: 2, then: "-")
@@ -82,7 +104,6 @@ package struct OutputWriter {
     append(time / 60_000 % 60, digits: 2, then: ":")
     append(time / 1_000 % 60, digits: 2, then: ".")
     append(time % 1_000, digits: 3, then: "Z")
-    return text
   }
 }
 

@@ -5,6 +5,11 @@ import Events
 import Handoff
 import Kafka
 
+/// What is asked of the memory ahead of a record: each step needs what the one before has brought.
+public enum PrefetchStep: Sendable {
+  case index, record, tail
+}
+
 /// One item of a poll; its buffers are valid during the callback only.
 public struct InputItem {
   public enum Kind: Sendable {
@@ -60,6 +65,12 @@ public protocol ConsumerPort: OffsetCommitPort {
   /// Calls `body` for each item, then returns the rebalances to answer, in order. The items belong to the assignment that
   /// was in force before them.
   func poll(timeoutMilliseconds: Int32, _ body: (InputItem) -> Void) throws(KafkaError) -> [RebalanceEvent]
+  /// Likewise, and shows each record's key some records before its turn, so that what it needs can be asked for: once for
+  /// each `PrefetchStep`, in that order.
+  func poll(
+    timeoutMilliseconds: Int32, ahead: (_ partition: Int32, _ key: UnsafeRawBufferPointer, PrefetchStep) -> Void,
+    _ body: (InputItem) -> Void
+  ) throws(KafkaError) -> [RebalanceEvent]
   func assign(_ offsets: [PartitionOffset]) throws(KafkaError)
   func unassign() throws(KafkaError)
   func captureMembership() throws(KafkaError) -> any GroupMembership
@@ -123,4 +134,12 @@ public protocol Wall: AnyObject, Sendable {
   /// Microseconds that only rise, for deadlines.
   var monotonicMicroseconds: Int64 { get }
   func sleep(milliseconds: Int32)
+}
+
+extension ConsumerPort {
+  /// Where nothing is gained by it.
+  public func poll(
+    timeoutMilliseconds: Int32, ahead: (_ partition: Int32, _ key: UnsafeRawBufferPointer, PrefetchStep) -> Void,
+    _ body: (InputItem) -> Void
+  ) throws(KafkaError) -> [RebalanceEvent] { try poll(timeoutMilliseconds: timeoutMilliseconds, body) }
 }

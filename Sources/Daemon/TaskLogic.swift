@@ -44,6 +44,10 @@ public protocol TaskLogic: AnyObject {
   func resume(epoch: UInt64, clock: Instant)
 
   var outputs: OutputBuffer { get }
+  /// Of `outputs`; asked for often.
+  var outputBytes: Int { get }
+  /// A record with this key is near: asks for the memory that it will need.
+  func prefetch(_ key: UnsafeRawBufferPointer, _ step: PrefetchStep)
   /// Takes the outputs of the epoch being sealed; the next ones go into `buffer`, which is empty.
   func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer
   /// Since this logic was made, restored or resumed.
@@ -52,6 +56,8 @@ public protocol TaskLogic: AnyObject {
 
 extension TaskLogic {
   public var tickWork: Int? { nil }
+  public var outputBytes: Int { outputs.bytes.count }
+  public func prefetch(_ key: UnsafeRawBufferPointer, _ step: PrefetchStep) {}
 }
 
 /// What one task has counted, for the metrics.

@@ -96,6 +96,8 @@ public struct EngineTask: ~Copyable {
   /// The hash of a customer's id in this task.
   @inline(__always)
   public func hash(ofCustomer id: ByteSlice) -> UInt64 { table.hash(of: UnsafeRawBufferPointer(id.buffer)) }
+  @inline(__always)
+  public func hash(ofCustomer id: UnsafeRawBufferPointer) -> UInt64 { table.hash(of: id) }
 
   /// Asks for a customer's memory ahead of `apply`, in three steps: each needs what the one before it has brought, so
   /// a batch calls them one after the other at some distance.

@@ -5,33 +5,33 @@ import Events
 
 /// Builds one record after the other in memory of its own, which grows to the largest and stays. The caller takes care of
 /// the structure: `key` and the values put commas, `literal` puts just what it is given.
-struct JSONWriter: ~Copyable {
+package struct JSONWriter: ~Copyable {
   private var base: UnsafeMutablePointer<UInt8>
   private var capacity: Int
   /// Bytes written since `removeAll`.
-  private(set) var count = 0
+  package private(set) var count = 0
   /// The next key or element needs a comma first.
   private var needsComma = false
   /// Texts of the instants written last: a record names the same one several times.
   private var lastInstant = InstantText()
 
-  init() {
+  package init() {
     capacity = 4096
     base = .allocate(capacity: capacity)
   }
 
   deinit { base.deallocate() }
 
-  mutating func removeAll() {
+  package mutating func removeAll() {
     count = 0
     needsComma = false
   }
 
   /// A value begins: what was written before has no comma after it.
-  mutating func beginRecord() { needsComma = false }
+  package mutating func beginRecord() { needsComma = false }
 
   /// What was written; valid until the next change.
-  var bytes: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(start: base, count: count) }
+  package var bytes: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(start: base, count: count) }
 
   /// Where the next `wanted` bytes go; `count` is the caller's to raise.
   @inline(__always)
@@ -53,14 +53,14 @@ struct JSONWriter: ~Copyable {
   // MARK: Plain bytes
 
   @inline(__always)
-  mutating func byte(_ value: UInt8) {
+  package mutating func byte(_ value: UInt8) {
     room(1).pointee = value
     count += 1
   }
 
   /// As it is: nothing is escaped, no comma is put, and none will come before what follows.
   @inline(__always)
-  mutating func literal(_ text: StaticString) {
+  package mutating func literal(_ text: StaticString) {
     let size = text.utf8CodeUnitCount
     room(size).update(from: text.utf8Start, count: size)
     count += size
@@ -69,7 +69,7 @@ struct JSONWriter: ~Copyable {
 
   /// Likewise.
   @inline(__always)
-  mutating func literal(_ text: UnsafeBufferPointer<UInt8>) {
+  package mutating func literal(_ text: UnsafeBufferPointer<UInt8>) {
     guard let source = text.baseAddress else { return }
     room(text.count).update(from: source, count: text.count)
     count += text.count
@@ -78,48 +78,48 @@ struct JSONWriter: ~Copyable {
 
   // MARK: Structure
 
-  mutating func beginObject() {
+  package mutating func beginObject() {
     separate()
     byte(UInt8(ascii: "{"))
   }
-  mutating func endObject() {
+  package mutating func endObject() {
     byte(UInt8(ascii: "}"))
     needsComma = true
   }
-  mutating func beginArray() {
+  package mutating func beginArray() {
     separate()
     byte(UInt8(ascii: "["))
   }
-  mutating func endArray() {
+  package mutating func endArray() {
     byte(UInt8(ascii: "]"))
     needsComma = true
   }
 
   /// `name` must need no escapes.
   @inline(__always)
-  mutating func key(_ name: StaticString) {
+  package mutating func key(_ name: StaticString) {
     separate()
     byte(UInt8(ascii: "\""))
     literal(name)
     literal("\":")
   }
-  mutating func key(_ name: UnsafeBufferPointer<UInt8>) {
+  package mutating func key(_ name: UnsafeBufferPointer<UInt8>) {
     string(name)
     literal(":")
   }
-  mutating func key(_ name: String) {
+  package mutating func key(_ name: String) {
     string(name)
     literal(":")
   }
 
   /// A comma goes before whatever comes next.
   @inline(__always)
-  mutating func endElement() { needsComma = true }
+  package mutating func endElement() { needsComma = true }
 
   // MARK: Values
 
-  mutating func null() { word("null") }
-  mutating func bool(_ value: Bool) { if value { word("true") } else { word("false") } }
+  package mutating func null() { word("null") }
+  package mutating func bool(_ value: Bool) { if value { word("true") } else { word("false") } }
 
   @inline(__always)
   private mutating func word(_ text: StaticString) {
@@ -128,19 +128,19 @@ struct JSONWriter: ~Copyable {
     needsComma = true
   }
 
-  mutating func string(_ text: StaticString) {
+  package mutating func string(_ text: StaticString) {
     string(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
-  mutating func string(_ text: UnsafeRawBufferPointer) {
+  package mutating func string(_ text: UnsafeRawBufferPointer) {
     text.withMemoryRebound(to: UInt8.self) { string($0) }
   }
-  mutating func string(_ text: [UInt8]) { text.withUnsafeBufferPointer { string($0) } }
-  mutating func string(_ text: String) {
+  package mutating func string(_ text: [UInt8]) { text.withUnsafeBufferPointer { string($0) } }
+  package mutating func string(_ text: String) {
     var text = text
     text.withUTF8 { string($0) }
   }
   /// UTF-8 is passed on as it is; control characters, quotes and backslashes are escaped.
-  mutating func string(_ text: UnsafeBufferPointer<UInt8>) {
+  package mutating func string(_ text: UnsafeBufferPointer<UInt8>) {
     separate()
     byte(UInt8(ascii: "\""))
     escaped(text)
@@ -149,7 +149,7 @@ struct JSONWriter: ~Copyable {
   }
 
   /// The inside of a string.
-  mutating func escaped(_ text: UnsafeBufferPointer<UInt8>) {
+  package mutating func escaped(_ text: UnsafeBufferPointer<UInt8>) {
     guard let source = text.baseAddress else { return }
     let target = room(text.count)
     let plain = JSONText.copyPlain(from: source, to: target, count: text.count)
@@ -174,15 +174,15 @@ struct JSONWriter: ~Copyable {
     }
   }
 
-  mutating func integer(_ value: Int64) {
+  package mutating func integer(_ value: Int64) {
     separate()
     decimal(value)
     needsComma = true
   }
-  mutating func integer(_ value: Int) { integer(Int64(value)) }
+  package mutating func integer(_ value: Int) { integer(Int64(value)) }
 
   /// Digits, without a comma.
-  mutating func decimal(_ value: Int64) {
+  package mutating func decimal(_ value: Int64) {
     if value < 0 { byte(UInt8(ascii: "-")) }
     let magnitude = value.magnitude
     let digits = JSONText.digits(of: magnitude)
@@ -191,7 +191,7 @@ struct JSONWriter: ~Copyable {
   }
 
   /// The shortest digits that read back as the same Double; NaN and infinities become null.
-  mutating func double(_ value: Double) {
+  package mutating func double(_ value: Double) {
     guard value.isFinite else { return null() }
     if value.magnitude < 1e15, value == value.rounded(.towardZero) { return integer(Int64(value)) }
     separate()
@@ -203,7 +203,7 @@ struct JSONWriter: ~Copyable {
   }
 
   /// Minor units as a decimal number in major units, exactly.
-  mutating func money(minor: Int64, exponent: Int) {
+  package mutating func money(minor: Int64, exponent: Int) {
     guard exponent > 0 else { return integer(minor) }
     separate()
     var scale: UInt64 = 1
@@ -217,7 +217,7 @@ struct JSONWriter: ~Copyable {
   }
 
   /// As `appendRFC3339` writes it, in quotes.
-  mutating func instant(_ value: Instant) {
+  package mutating func instant(_ value: Instant) {
     separate()
     if !lastInstant.isText(of: value) { lastInstant.set(value) }
     let target = room(InstantText.capacity)
@@ -226,13 +226,13 @@ struct JSONWriter: ~Copyable {
   }
 
   /// 16 hex digits, without quotes or a comma.
-  mutating func hex(_ value: UInt64) {
+  package mutating func hex(_ value: UInt64) {
     JSONText.writeHex(value, to: room(16))
     count += 16
   }
 
   @inline(__always)
-  mutating func separate() {
+  package mutating func separate() {
     if needsComma { byte(UInt8(ascii: ",")) }
     needsComma = false
   }

@@ -225,6 +225,8 @@ final class JournalingLogic: TaskLogic {
   var isDirty: Bool { inner.isDirty }
   func drainChanges(_ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void) { inner.drainChanges(sink) }
   var outputs: OutputBuffer { inner.outputs }
+  var outputBytes: Int { inner.outputBytes }
+  func prefetch(_ key: UnsafeRawBufferPointer, _ step: PrefetchStep) { inner.prefetch(key, step) }
   func takeOutputs(leaving empty: OutputBuffer) -> OutputBuffer { inner.takeOutputs(leaving: empty) }
   var counters: TaskCounters { inner.counters }
 }
