@@ -20,17 +20,25 @@ public final class OrderSumCache {
   }
   private static let capacity = 8
   private let entries: UnsafeMutablePointer<Entry>
-  private var count = 0
+  // In raw memory: a property of a class is watched for overlapping accesses, at every one of them.
+  private let count: UnsafeMutablePointer<Int>
 
-  public init() { entries = .allocate(capacity: Self.capacity) }
-  deinit { entries.deallocate() }
+  public init() {
+    entries = .allocate(capacity: Self.capacity)
+    count = .allocate(capacity: 1)
+    count.initialize(to: 0)
+  }
+  deinit {
+    entries.deallocate()
+    count.deallocate()
+  }
 
-  @inline(__always) public func removeAll() { count = 0 }
+  @inline(__always) public func removeAll() { count.pointee = 0 }
 
   @inline(__always)
   func find(_ first: LocalDay, _ end: LocalDay?) -> OrderSums? {
     let end = end?.number ?? .max
-    for place in 0..<count where entries[place].first == first.number && entries[place].end == end {
+    for place in 0..<count.pointee where entries[place].first == first.number && entries[place].end == end {
       return entries[place].sums
     }
     return nil
@@ -39,8 +47,8 @@ public final class OrderSumCache {
   @inline(__always)
   func keep(_ first: LocalDay, _ end: LocalDay?, _ sums: OrderSums) {
     // When full the last gives way: today's windows are asked for first, candidates of the future come and go.
-    let place = count < Self.capacity ? count : Self.capacity - 1
+    let place = min(count.pointee, Self.capacity - 1)
     entries[place] = Entry(first: first.number, end: end?.number ?? .max, sums: sums)
-    count = place + 1
+    count.pointee = place + 1
   }
 }

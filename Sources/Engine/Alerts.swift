@@ -29,6 +29,37 @@ enum AlertStatus {
   }
 }
 
+/// Kinds of alert and when each crosses, in order of precedence: at most one of each.
+private struct Crossings {
+  typealias Element = (kind: AlertKind, instant: Instant)
+  private var elements: (Element, Element, Element) = (
+    (.churn, .distantFuture), (.churn, .distantFuture), (.churn, .distantFuture)
+  )
+  private(set) var count = 0
+
+  mutating func append(_ kind: AlertKind, _ instant: Instant) {
+    switch count {
+    case 0: elements.0 = (kind, instant)
+    case 1: elements.1 = (kind, instant)
+    default: elements.2 = (kind, instant)
+    }
+    count += 1
+  }
+
+  subscript(place: Int) -> Element {
+    switch place {
+    case 0: elements.0
+    case 1: elements.1
+    default: elements.2
+    }
+  }
+
+  func first(notAfter limit: Instant) -> Element? {
+    for place in 0..<count where self[place].instant <= limit { return self[place] }
+    return nil
+  }
+}
+
 extension EngineTask {
   /// Brings a customer's alerts up to `now` (its clock). `before`: the totals before the event that caused this.
   /// Returns the earliest instant at which silence alone calls for another look.
@@ -63,7 +94,9 @@ extension EngineTask {
 
     var next = expire(index, state: &state, view: view)
     let numberBefore = state.lastNumber
-    for (kind, crossing) in crossings(history, state: state) {
+    let found = crossings(history, state: state)
+    for place in 0..<found.count {
+      let (kind, crossing) = found[place]
       if crossing > now {
         next = min(next, crossing)
         continue
@@ -81,9 +114,8 @@ extension EngineTask {
     }
     // Raising one kind changes what the others wait for: the window has just begun. Only then are they solved for again.
     if state.lastNumber != numberBefore {
-      for (_, crossing) in crossings(history, state: state) {
-        next = min(next, max(crossing, earliestRaise(state, policy)))
-      }
+      let left = crossings(history, state: state)
+      for place in 0..<left.count { next = min(next, max(left[place].instant, earliestRaise(state, policy))) }
     }
     next = min(next, nextExpiry(state))
     return next > now ? next : (now + .seconds(1)).roundedUpToSecond
@@ -121,21 +153,21 @@ extension EngineTask {
   }
 
   /// The kinds that can still be raised in this silence, in order of precedence, with the instant each crosses.
-  private func crossings(_ history: PurchaseHistory, state: AlertState) -> [(AlertKind, Instant)] {
-    var found: [(AlertKind, Instant)] = []
+  private func crossings(_ history: PurchaseHistory, state: AlertState) -> Crossings {
+    var found = Crossings()
     let flags = state.set
     if let model = context.settings.churn {
       if flags.contains(.armed), !flags.contains(.spentChurn),
         case .at(let instant) = model.raiseCrossing(history)
       {
-        found.append((.churn, instant))
+        found.append(.churn, instant)
       }
       if !flags.contains(.spentLost), case .at(let instant) = model.lostCrossing(history) {
-        found.append((.lost, instant))
+        found.append(.lost, instant)
       }
     }
     if !flags.contains(.armed), flags.isDisjoint(with: [.spentSilent, .spentChurn]) {
-      found.append((.silent, (history.last + context.settings.alerts.silentAfter).roundedUpToSecond))
+      found.append(.silent, (history.last + context.settings.alerts.silentAfter).roundedUpToSecond)
     }
     return found
   }
@@ -247,7 +279,7 @@ extension EngineTask {
     state.set.remove(.heldBack)
     let view = view(index, at: record.header.asOf)
     if let history = view.history,
-      let (kind, crossing) = crossings(history, state: state).first(where: { $0.1 <= record.header.asOf })
+      let (kind, crossing) = crossings(history, state: state).first(notAfter: record.header.asOf)
     {
       raise(kind, of: index, crossedAt: crossing, state: &state, view: view, backfill: true, cause: .backfill)
     }

@@ -49,6 +49,8 @@ public struct EngineTask: ~Copyable {
   var pendingProfiles: Set<UInt32> = []
 
   private let orderSums = OrderSumCache()
+  /// Customers due at one instant.
+  private var wave: [CustomerIndex] = []
   /// Where the record being said is written.
   var json = JSONWriter()
   /// Records said since the caller last removed them.
@@ -184,7 +186,9 @@ public struct EngineTask: ~Copyable {
 
   private mutating func fireDue(maxTimers: Int) -> Bool {
     var fired = 0
-    var wave: [CustomerIndex] = []
+    // Its memory is kept from call to call.
+    var wave = exchange(&self.wave, with: [])
+    defer { self.wave = wave }
     while timers.first <= clock {
       if fired >= maxTimers { return true }
       let due = timers.first

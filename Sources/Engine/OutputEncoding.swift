@@ -168,3 +168,10 @@ extension JSONWriter {
     }
   }
 }
+
+/// Puts a value in the place of another and returns that.
+func exchange<T>(_ place: inout T, with new: consuming T) -> T {
+  let old = place
+  place = new
+  return old
+}

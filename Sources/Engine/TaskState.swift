@@ -1,6 +1,7 @@
 // A task's state as entries of a checkpoint, and its digest.
 //
-// Keys: 0x01 + customer id -> record (CustomerHeader, then its sections, as in memory, little-endian).
+// Keys: 0x04 + customer id -> record, packed (CustomerHeader, then its sections, as in memory, little-endian).
+//       0x01 + customer id -> a record of layout 1, which this version does not read.
 //       0x02 "task"        -> TaskMetadata.
 //       0x02 "rules" + generation (4 bytes, big-endian) -> rule layout, text.
 //       0x02 "name" + symbol number (4 bytes, big-endian) -> the name.
@@ -29,7 +30,8 @@ struct TaskMetadata {
 }
 
 extension EngineTask {
-  private static var customerKind: UInt8 { 1 }
+  private static var oldCustomerKind: UInt8 { 1 }
+  private static var customerKind: UInt8 { 4 }
   private static var taskKind: UInt8 { 2 }
 
   /// Hands over every entry that changed since the last call. Buffers are valid in the call only.
@@ -88,6 +90,12 @@ extension EngineTask {
       } catch {
         throw StateError(description: "customer in the checkpoint: \(error)")
       }
+    case Self.oldCustomerKind:
+      throw StateError(
+        description:
+          "the state was written by an older Tidewatch, in record layout 1; this version reads "
+          + "\(CustomerHeader.layoutVersion). Go on with that version, or set kafka.group to a new name and let the topics be "
+          + "read again from their beginning")
     case Self.taskKind:
       let name = key.dropFirst()
       if name.elementsEqual("task".utf8) { return try restoreMetadata(value) }

@@ -26,7 +26,7 @@ public struct EventDecoder {
   }
 
   /// Starts a new batch: the slices of all events decoded so far become invalid, their memory is used again.
-  public mutating func reset() { buffers.arena.reset() }
+  public mutating func reset() { buffers.arena.pointee.reset() }
 
   /// Decodes one record.
   /// - Parameters:
@@ -53,7 +53,7 @@ public struct EventDecoder {
   ) throws(RejectReason) {
     guard let source = payload.baseAddress, payload.count > 0 else { throw .recordEmpty }
     if payload.count > limits.maxRecordBytes { throw .recordTooLarge }
-    let copy = buffers.arena.take(payload.count)
+    let copy = buffers.arena.pointee.take(payload.count)
     copy.update(from: source.assumingMemoryBound(to: UInt8.self), count: payload.count)
     let count = copy.withMemoryRebound(to: CChar.self, capacity: payload.count) {
       tw_json_scan(buffers.parser, $0, payload.count, buffers.nodes)
@@ -119,7 +119,8 @@ private final class DecoderBuffers {
   let slots: UnsafeMutablePointer<Int32>
   let fields: FieldTable
   let names: EventNames
-  var arena: PaddedArena
+  // In raw memory: a property of a class is watched for overlapping accesses, at every one of them.
+  let arena: UnsafeMutablePointer<PaddedArena>
 
   init(format: WireFormat, limits: DecodeLimits) {
     switch format {
@@ -136,7 +137,8 @@ private final class DecoderBuffers {
     nodes = .allocate(capacity: maxFields)
     scopes = .allocate(capacity: maxFields)
     slots = .allocate(capacity: fields.slotCount)
-    arena = PaddedArena(longest: max(1, limits.maxRecordBytes))
+    arena = .allocate(capacity: 1)
+    arena.initialize(to: PaddedArena(longest: max(1, limits.maxRecordBytes)))
   }
 
   deinit {
@@ -144,6 +146,8 @@ private final class DecoderBuffers {
     nodes.deallocate()
     scopes.deallocate()
     slots.deallocate()
+    arena.pointee.deallocate()
+    arena.deinitialize(count: 1)
     arena.deallocate()
   }
 }
