@@ -72,6 +72,7 @@ struct RepairSurvey: Sendable {
           guard fields.hasWholeEntries(bytes) else {
             throw reader.damage(at: offset, "the entries of the block do not fit")
           }
+          segment.partition = fields.partition
           segment.blocks.append(BlockLocation(offset: offset, length: bytes.count, chain: fields.chain))
           log.segment = segment
         }
