@@ -165,6 +165,8 @@ public struct Configuration: Sendable {
     public var rewriteRatio = 4.0
     /// How long a partition waits for another process to let go of its directory.
     public var lockWait = TimeSpan.seconds(60)
+    /// Customers silent for this long are evicted. 400 d...36,500 d, and at least `Configuration.orderRetention`.
+    public var retention = TimeSpan.days(1095)
   }
 
   public struct Churn: Sendable {

@@ -82,6 +82,12 @@ extension Configuration {
     root.finish()
     c.positions = findings.positions
     checkTopics(c, findings)
+    if c.state.retention < c.orderRetention {
+      findings.add(
+        "'state.retention' is \(c.state.retention.text); with 'lateness' \(c.lateness.text) it must be at least "
+          + "\(c.orderRetention.text), so that no window still looks at what is evicted",
+        at: findings.positions["state.retention"] ?? findings.positions["lateness"])
+    }
     if c.churn == nil {
       c.warnings.append("no 'churn' section: churn and lost alerts are off; silent alerts are still raised")
     }
@@ -252,6 +258,7 @@ extension Configuration {
     state.directory = s.string("dir", state.directory, expected: "a directory")
     state.rewriteMinimumBytes = s.bytes("rewrite_min", state.rewriteMinimumBytes, in: 64 << 10...1 << 40)
     state.rewriteRatio = s.number("rewrite_ratio", state.rewriteRatio, in: 1.5...100)
+    state.retention = s.span("retention", state.retention, in: .days(400) ... .days(36_500))
     state.lockWait = s.span("lock_wait", state.lockWait, in: .seconds(0) ... .days(1))
     s.finish()
     return state

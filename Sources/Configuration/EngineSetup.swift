@@ -30,14 +30,19 @@ extension Configuration {
     }
 
     settings.records.lateness = lateness
-    // Orders must outlast the longest window by the lateness horizon, or a late one would find its year archived.
-    settings.records.orderRetention =
-      TimeSpan(microseconds: TimeSpan.days(Int64(Window.longestDays) + 7).microseconds + lateness.microseconds)
+    settings.records.orderRetention = orderRetention
+    settings.retention = state.retention
     settings.records.maxOrders = limits.ordersPerCustomer
     settings.records.maxCartItems = limits.cartItems
     settings.records.preferenceSlots = limits.categorySlots
     settings.records.preferenceHalfLife = limits.categoryHalfLife
     return settings
+  }
+
+  /// How long orders are kept one by one: they must outlast the longest window by the lateness horizon, or a late one would
+  /// find its year archived.
+  var orderRetention: TimeSpan {
+    TimeSpan(microseconds: TimeSpan.days(Int64(Window.longestDays) + 7).microseconds + lateness.microseconds)
   }
 
   /// Rates to the reporting currency, as the decoders take them.

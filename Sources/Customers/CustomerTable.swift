@@ -18,13 +18,22 @@ public struct CustomerTable: ~Copyable {
   /// Seed of the id hash; kept with the state so that the layout cannot be provoked from outside.
   public private(set) var seed: UInt64
   private var chunks: [UnsafeMutablePointer<CustomerSlot>] = []
+  /// Customers.
   public private(set) var count = 0
+  /// Places for customers: those up to here are or were taken. `isFree` tells which are not.
+  public private(set) var slotCount = 0
+  /// Places below `slotCount` that can be taken again.
+  private var freeSlots: [UInt32] = []
   /// (32 high hash bits, slot number + 1); slot 0 = empty. A power of two, at most 3/4 full.
   private var index: UnsafeMutablePointer<(tag: UInt32, slot: UInt32)>
   private var indexCount: Int
   var arena = TailArena()
   /// Slots changed since the last `drainDirty`, in the order of their first change.
   private var dirtySlots: [UInt32] = []
+  /// Ids of the customers removed since the last `drainRemoved`, each behind its length (2 bytes, little-endian).
+  private var removedIDs: [UInt8] = []
+  /// Places of customers whom a checkpoint being restored has removed again.
+  private var removedInRestore: Set<UInt32> = []
   /// Records on their way to and from a checkpoint.
   private var packer = RecordPacker()
 
@@ -36,7 +45,7 @@ public struct CustomerTable: ~Copyable {
   }
 
   deinit {
-    for number in 0..<count {
+    for number in 0..<slotCount {
       let slot = chunks[number / Self.slotsPerChunk] + number % Self.slotsPerChunk
       if let tail = slot.pointee.tail { TailArena.release(tail, capacity: slot.pointee.tailCapacity) }
     }
@@ -54,6 +63,11 @@ public struct CustomerTable: ~Copyable {
     chunks.count * Self.slotsPerChunk * MemoryLayout<CustomerSlot>.stride + indexCount * 8 + arena.bytesReserved
   }
 
+  /// What customers need now; `bytesInUse` also counts what those who were removed have left for others.
+  public var bytesNeeded: Int {
+    count * MemoryLayout<CustomerSlot>.stride + indexCount * 8 + arena.bytesInUse + removedIDs.count
+  }
+
   @inline(__always)
   func slot(_ number: UInt32) -> UnsafeMutablePointer<CustomerSlot> {
     chunks[Int(number) / Self.slotsPerChunk] + Int(number) % Self.slotsPerChunk
@@ -61,6 +75,10 @@ public struct CustomerTable: ~Copyable {
 
   @inline(__always)
   public func record(_ index: CustomerIndex) -> CustomerRecord { CustomerRecord(slot: slot(index.number)) }
+
+  /// Whether nobody has this place, which is below `slotCount`.
+  @inline(__always)
+  public func isFree(_ index: CustomerIndex) -> Bool { slot(index.number).pointee.tail == nil }
 
   /// The hash of an id in this table: made once an event, and handed to what follows.
   @inline(__always)
@@ -123,25 +141,28 @@ public struct CustomerTable: ~Copyable {
 
   @inline(never)
   private mutating func insertNew(_ id: UnsafeRawBufferPointer, hash: UInt64, tagCount: Int) -> CustomerIndex {
-    let number = appendSlot()
+    let number = takeSlot()
     CustomerRecord(slot: slot(number)).begin(id: id, tagCount: tagCount, in: &arena)
     insert(number, hash: hash)
     return CustomerIndex(number: number)
   }
 
-  private mutating func appendSlot() -> UInt32 {
-    if count == chunks.count * Self.slotsPerChunk {
+  private mutating func takeSlot() -> UInt32 {
+    count += 1
+    if let free = freeSlots.popLast() { return free }
+    if slotCount == chunks.count * Self.slotsPerChunk {
       chunks.append(.allocate(capacity: Self.slotsPerChunk))
     }
-    let number = UInt32(count)
-    count += 1
+    let number = UInt32(slotCount)
+    slotCount += 1
     slot(number).initialize(to: CustomerSlot())
     return number
   }
 
   private mutating func insert(_ number: UInt32, hash: UInt64) {
-    if count * 4 > indexCount * 3 {
-      growIndex()  // also places `number`, already counted
+    if (slotCount - freeSlots.count) * 4 > indexCount * 3 {
+      indexCount *= 2
+      buildIndex()  // also places `number`
       return
     }
     place(number, hash: hash)
@@ -153,15 +174,99 @@ public struct CustomerTable: ~Copyable {
     index[position] = (UInt32(truncatingIfNeeded: hash >> 32), number + 1)
   }
 
-  private mutating func growIndex() {
+  private mutating func buildIndex() {
     index.deallocate()
-    indexCount *= 2
     index = .allocate(capacity: indexCount)
     index.initialize(repeating: (0, 0), count: indexCount)
-    for number in 0..<UInt32(count) {
+    for number in 0..<UInt32(slotCount) where slot(number).pointee.tail != nil {
       let id = CustomerRecord(slot: slot(number)).id
       place(number, hash: tw_xxh3_64(id.baseAddress, id.count, seed))
     }
+  }
+
+  // MARK: Removal
+
+  /// Takes a customer out; the next `drainRemoved` tells. Its place and its memory are for others.
+  public mutating func remove(_ index: CustomerIndex) {
+    let id = CustomerRecord(slot: slot(index.number)).id
+    withUnsafeBytes(of: UInt16(truncatingIfNeeded: id.count).littleEndian) { removedIDs.append(contentsOf: $0) }
+    removedIDs.append(contentsOf: id)
+    free(index.number)
+  }
+
+  /// Takes a customer out whom a later block of a checkpoint removes. The place is kept until `endRestore`: it may come
+  /// again in a block behind that.
+  public mutating func restoreRemoval(id: UnsafeRawBufferPointer) {
+    guard let index = find(id), removedInRestore.insert(index.number).inserted else { return }
+    count -= 1
+  }
+
+  /// After the last entry of a checkpoint: gives up the places of those who were removed. The others lie in the order in
+  /// which their first entries came, so that what goes over the table does not depend on who was there in between.
+  public mutating func endRestore() {
+    if removedInRestore.isEmpty { return }
+    var kept: UInt32 = 0
+    for number in 0..<UInt32(slotCount) {
+      if removedInRestore.contains(number) {
+        guard let tail = slot(number).pointee.tail else { continue }
+        arena.deallocate(tail, capacity: slot(number).pointee.tailCapacity)
+      } else {
+        if kept != number { slot(kept).pointee = slot(number).pointee }
+        kept += 1
+      }
+    }
+    slotCount = Int(kept)
+    removedInRestore = []
+    buildIndex()
+  }
+
+  private mutating func free(_ number: UInt32) {
+    let slot = slot(number)
+    guard let tail = slot.pointee.tail else { return }
+    takeOutOfIndex(number)
+    arena.deallocate(tail, capacity: slot.pointee.tailCapacity)
+    // It may be listed as changed: that entry is then for whoever comes here next.
+    let dirty = slot.pointee.dirty
+    slot.pointee = CustomerSlot()
+    slot.pointee.dirty = dirty
+    freeSlots.append(number)
+    count -= 1
+  }
+
+  /// Entries behind it that would not be found over the gap move up.
+  private func takeOutOfIndex(_ number: UInt32) {
+    let mask = indexCount - 1
+    func home(_ number: UInt32) -> Int {
+      Int(truncatingIfNeeded: hash(of: CustomerRecord(slot: slot(number)).id)) & mask
+    }
+    var hole = home(number)
+    while index[hole].slot != number + 1 { hole = (hole + 1) & mask }
+    var next = (hole + 1) & mask
+    while index[next].slot != 0 {
+      if (next - home(index[next].slot - 1)) & mask >= (next - hole) & mask {
+        index[hole] = index[next]
+        hole = next
+      }
+      next = (next + 1) & mask
+    }
+    index[hole] = (0, 0)
+  }
+
+  /// Calls back with the id of each customer who was removed since the last call and has not come back, valid in the call
+  /// only. One who was removed twice may be named twice.
+  public mutating func drainRemoved(_ body: (_ id: UnsafeRawBufferPointer) throws -> Void) rethrows {
+    if removedIDs.isEmpty { return }
+    let removed = removedIDs
+    try removed.withUnsafeBytes { bytes in
+      var place = 0
+      while place < bytes.count {
+        let end = place + 2 + Int(UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: UInt16.self)))
+        let id = UnsafeRawBufferPointer(rebasing: bytes[place + 2..<end])
+        if find(id) == nil { try body(id) }
+        place = end
+      }
+    }
+    removedIDs.removeAll(keepingCapacity: removed.count < 1 << 20)
   }
 
   /// Where a customer stands with its alerts; marks it as changed.
@@ -187,9 +292,11 @@ public struct CustomerTable: ~Copyable {
   ) rethrows {
     for number in dirtySlots {
       let slot = slot(number)
-      let record = CustomerRecord(slot: slot)
-      record.encode(into: &packer)
-      try body(record.id, packer.bytes)
+      if slot.pointee.tail != nil {  // not removed
+        let record = CustomerRecord(slot: slot)
+        record.encode(into: &packer)
+        try body(record.id, packer.bytes)
+      }
       slot.pointee.dirty = false
     }
     dirtySlots.removeAll(keepingCapacity: true)
@@ -203,8 +310,9 @@ public struct CustomerTable: ~Copyable {
     let number: UInt32
     if let known = find(id) {
       number = known.number
+      if removedInRestore.remove(number) != nil { count += 1 }
     } else {
-      number = appendSlot()
+      number = takeSlot()
       let record = CustomerRecord(slot: slot(number))
       record.decode(encoded, in: &arena)
       insert(number, hash: tw_xxh3_64(id.baseAddress, id.count, seed))

@@ -20,6 +20,7 @@ final class EngineLogic: TaskLogic {
   private var own: TaskCounters
   /// The engine's counters are part of its state; ours begin with this object.
   private var engineBase = EngineCounters()
+  private var evictionsBase = 0
   private var deadLetters: [Int]
 
   init(_ setup: EngineFactory, partition: Int32, partitionCount: Int32, seed: UInt64) {
@@ -119,7 +120,7 @@ final class EngineLogic: TaskLogic {
   func emitProfiles(from start: Int, limit: Int) -> Int? {
     engine.emitProfiles(in: start..<start + limit)
     isDirty = isDirty || !engine.outputs.isEmpty
-    return start + limit < engine.customerCount ? start + limit : nil
+    return start + limit < engine.placeCount ? start + limit : nil
   }
 
   func drainChanges(_ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void) {
@@ -142,6 +143,7 @@ final class EngineLogic: TaskLogic {
     taskClock = setup.makeClock(startingAt: max(engine.clock, clock))
     own = TaskCounters(topics: decoders.count)
     engineBase = engine.counters
+    evictionsBase = engine.evictions
   }
 
   var outputs: OutputBuffer { engine.outputs }
@@ -175,6 +177,7 @@ final class EngineLogic: TaskLogic {
       "any expired": now.expired - engineBase.expired,
     ]
     all.customers = engine.customerCount
+    all.evictions = engine.evictions - evictionsBase
     return all
   }
 }

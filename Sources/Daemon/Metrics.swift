@@ -62,6 +62,10 @@ enum Metrics {
         Double(s.counters.shadowTagChanges)
       ),
       ("tidewatch_alerts_overdue_total", "Alerts emitted after their respond_by.", Double(s.counters.overdueAlerts)),
+      (
+        "tidewatch_customers_evicted_total", "Customers evicted after state.retention without an event.",
+        Double(s.counters.evictions)
+      ),
       ("tidewatch_timers_total", "Customer timers fired.", Double(s.counters.timers)),
       ("tidewatch_epochs_total", "Epochs committed.", Double(s.epochs)),
       (

@@ -79,6 +79,8 @@ public struct TaskCounters: Sendable, Hashable {
   /// By kind and status, such as `churn raised`.
   public var alerts: [String: Int] = [:]
   public var customers = 0
+  /// Customers evicted after long silence.
+  public var evictions = 0
 
   public init(topics: Int) {
     events = [[Int]](repeating: [Int](repeating: 0, count: Result.allCases.count), count: topics)
@@ -95,6 +97,7 @@ public struct TaskCounters: Sendable, Hashable {
     timers += other.timers
     alerts.merge(other.alerts, uniquingKeysWith: +)
     customers += other.customers
+    evictions += other.evictions
   }
 }
 

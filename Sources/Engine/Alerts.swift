@@ -246,6 +246,14 @@ extension EngineTask {
       respondBy: crossedAt + context.settings.alerts.window, overdue: false, backfill: false, view: view, cause: cause)
   }
 
+  /// Before the customer is evicted: what is open expires, whatever its age.
+  mutating func endAlerts(of index: CustomerIndex, view: EngineView) {
+    var state = table.record(index).alerts
+    for kind in AlertKind.allCases where state[kind].number != 0 {
+      end(kind, of: index, state: &state, as: .expired, view: view, cause: .retention)
+    }
+  }
+
   // MARK: Backfill
 
   /// The input has been caught up with: from here on the customers who crossed before are raised, at a capped rate.
@@ -261,16 +269,16 @@ extension EngineTask {
     guard var slot = backfillSweep, second != backfillSecond else { return }
     backfillSecond = second
     var raised = 0
-    while raised < context.settings.alerts.backfillPerSecond, slot < table.count {
+    while raised < context.settings.alerts.backfillPerSecond, slot < table.slotCount {
       let index = CustomerIndex(number: slot)
       slot += 1
       let record = table.record(index)
-      guard record.alerts.set.contains(.heldBack) else { continue }
+      guard !table.isFree(index), record.alerts.set.contains(.heldBack) else { continue }
       let before = counters.raised
       raiseHeldBack(index)
       raised += counters.raised - before
     }
-    backfillSweep = slot < table.count ? slot : nil
+    backfillSweep = slot < table.slotCount ? slot : nil
   }
 
   private mutating func raiseHeldBack(_ index: CustomerIndex) {

@@ -14,6 +14,8 @@ enum Cause {
   case ruleChange
   /// Held back while the task caught up for the first time.
   case backfill
+  /// Silent for so long that the record goes.
+  case retention
 
   func write(to json: inout JSONWriter, context: EngineContext, backfill: Bool) {
     switch self {
@@ -29,6 +31,7 @@ enum Cause {
     case .time: json.literal("{\"kind\":\"time\"")
     case .ruleChange: json.literal("{\"kind\":\"rule_change\"")
     case .backfill: json.literal("{\"kind\":\"backfill\"")
+    case .retention: json.literal("{\"kind\":\"retention\"")
     }
     if backfill { json.literal(",\"backfill\":true") }
     json.endObject()

@@ -45,7 +45,7 @@ public struct AlertPolicy: Sendable, Equatable {
 /// Everything a task shares read-only.
 public struct EngineSettings: Sendable {
   /// Raise it whenever the same input would give other output.
-  public static let engineVersion = 1
+  public static let engineVersion = 2
 
   public var rules: RuleSet
   /// Without one there are no `churn` and `lost` alerts; every customer is unarmed and gets `silent`.
@@ -54,6 +54,8 @@ public struct EngineSettings: Sendable {
   public var clockMode = ClockMode.wall
   public var alerts = AlertPolicy()
   public var records = RecordLimits()
+  /// A customer silent for this long is evicted. At least `records.orderRetention`.
+  public var retention = TimeSpan.days(1095)
   /// Reporting currency, for outputs: ISO 4217 code and its number of decimal places (0...4).
   public var currencyCode = "CNY"
   public var currencyExponent = 2
@@ -78,6 +80,7 @@ final class EngineContext {
   let records: RecordContext
   let clockMode: ClockMode
   let lateness: TimeSpan
+  let retention: TimeSpan
   /// Rules that silence can flip, and of these: those that wait for a value to reach a constant, and the rest.
   let timedSelection: RuleSelection
   let crossingRules: RuleSelection
@@ -91,6 +94,7 @@ final class EngineContext {
     rules = settings.rules
     clockMode = settings.clockMode
     lateness = settings.records.lateness
+    retention = settings.retention
     records = RecordContext(calendar: settings.calendar, limits: settings.records)
     var timed = RuleSelection()
     var crossing = RuleSelection()

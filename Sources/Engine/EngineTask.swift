@@ -32,6 +32,10 @@ public struct EngineTask: ~Copyable {
   /// Owned; a pointer, so that views can borrow it.
   let symbols: UnsafeMutablePointer<SymbolTable>
   var timers = TimerQueue()
+  /// Of the customers who were evicted.
+  var stubs = StubTable()
+  /// Of the hash that `stubs` goes by: kept with the state.
+  var stubSeed: UInt64
   var ruleLayouts: RuleLayouts
   /// The task's clock: never goes back.
   public internal(set) var clock = Instant.distantPast
@@ -57,12 +61,15 @@ public struct EngineTask: ~Copyable {
   public var outputs = OutputBuffer()
   public internal(set) var counters = EngineCounters()
   public internal(set) var recordCounters = RecordCounters()
+  /// Customers evicted after long silence since this object was made.
+  public internal(set) var evictions = 0
 
   /// - Parameter seed: of the table's hash, random once for new state; a restored state brings its own.
   public init(settings: EngineSettings, seed: UInt64) {
     context = EngineContext(settings)
     machine = RuleMachine(settings.rules)
     table = CustomerTable(seed: seed)
+    stubSeed = seed
     symbols = .allocate(capacity: 1)
     symbols.initialize(to: SymbolTable(limit: settings.records.maxSymbols))
     ruleLayouts = RuleLayouts(current: settings.rules)
@@ -75,8 +82,17 @@ public struct EngineTask: ~Copyable {
   }
 
   public var customerCount: Int { table.count }
+  /// Places of customers, some of which may be free after evictions: what `emitProfiles(in:)` counts by.
+  public var placeCount: Int { table.slotCount }
+  /// Stubs of customers who were evicted.
+  public var stubCount: Int { stubs.count }
+  /// Entries of the timer queue, with those that were overtaken.
+  public var timerCount: Int { timers.count }
   /// Memory held by customers and their index.
   public var bytesInUse: Int { table.bytesInUse }
+  /// What the state needs: customers, their index, stubs and timers. Less than `bytesInUse` when customers were evicted:
+  /// the memory that they left is taken by the next.
+  public var bytesNeeded: Int { table.bytesNeeded + stubs.bytesInUse + timers.count * 8 + pendingProfiles.count * 8 }
   /// No timer is due before this (the entry there may have been overtaken); `.distantFuture` if there is none.
   /// Work that a sweep has left is not counted.
   public var nextDue: Instant { timers.first }
@@ -117,10 +133,11 @@ public struct EngineTask: ~Copyable {
       return .tooLate
     }
     let id = UnsafeRawBufferPointer(event.customer.buffer)
-    let (index, isNew) = table.findOrInsert(id, hash: hash ?? table.hash(of: id), tagCount: machine.count)
-    let record = table.record(index)
+    let hash = hash ?? table.hash(of: id)
+    var (index, isNew) = table.findOrInsert(id, hash: hash, tagCount: machine.count)
+    var record = table.record(index)
     if isNew {
-      record.header.ruleGeneration = ruleLayouts.currentGeneration
+      begin(index)
     } else {
       if table.isDuplicate(event, of: index) {
         counters.duplicates += 1
@@ -134,6 +151,12 @@ public struct EngineTask: ~Copyable {
     let isBehind = event.time < lateBefore
     if isWall, isBehind { now = max(now, clock) }
     fireTimers(of: index, upTo: now)
+    if table.isFree(index) {
+      // Its silence was too long: it begins anew.
+      (index, isNew) = table.findOrInsert(id, hash: hash, tagCount: machine.count)
+      record = table.record(index)
+      begin(index)
+    }
 
     let before = event.type.concernsOrders ? record.totals : OrderTotals()
     // A local: with the thread sanitizer, `symbols.pointee` counts as an access to all of self.
@@ -160,6 +183,12 @@ public struct EngineTask: ~Copyable {
     }
     counters.applied += 1
     return .applied
+  }
+
+  /// What a new record starts with.
+  private mutating func begin(_ index: CustomerIndex) {
+    table.record(index).header.ruleGeneration = ruleLayouts.currentGeneration
+    takeStub(index)
   }
 
   /// Events before this are late. The clock that follows the wall is ahead of every event by the usual delay; the one that
@@ -211,7 +240,8 @@ public struct EngineTask: ~Copyable {
     return false
   }
 
-  /// Fires the customer's own timers up to `limit`, before something else happens to it there.
+  /// Fires the customer's own timers up to `limit`, before something else happens to it there. Afterwards it may be gone:
+  /// ask `table.isFree`.
   mutating func fireTimers(of index: CustomerIndex, upTo limit: Instant) {
     let record = table.record(index)
     while record.header.due <= limit {
@@ -229,6 +259,7 @@ public struct EngineTask: ~Copyable {
     record.header.asOf = max(record.header.asOf, due)
     if record.header.ruleGeneration != ruleLayouts.currentGeneration { adoptRules(index) }
     let now = record.header.asOf  // new rules were taken up as of the clock, which may be ahead of `due`
+    if isSilentForLong(record, at: now) { return evict(index, at: now) }
     var next = transition(index, context.timedSelection, at: now, cause: .time, late: false)
     next = min(next, updateAlerts(index, before: record.totals, now: now, cause: .time))
     // A condition that holds now but may not act yet names a later instant; nothing names this one again.
@@ -238,7 +269,9 @@ public struct EngineTask: ~Copyable {
 
   mutating func schedule(_ index: CustomerIndex, due instant: Instant) {
     let record = table.record(index)
-    let due = instant.roundedUpToSecond  // the queue knows whole seconds only
+    // The queue knows whole seconds only. Who needs nothing else is looked at when its silence may have lasted too long.
+    // Callers never put off what is scheduled: so events push nothing, and the queue does not grow with them.
+    let due = min(instant.roundedUpToSecond, retentionDue(record))
     if due == record.header.due { return }
     record.header.due = due
     if due != .distantFuture { timers.push(index, due: due) }

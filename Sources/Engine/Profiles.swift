@@ -19,14 +19,17 @@ extension EngineTask {
   }
 
   /// Writes the profiles of the customers in these places as of the clock, so that many can be written in bounded parts.
-  /// - Parameter places: cut to `0..<customerCount`; the order is that of the table.
+  /// - Parameter places: cut to `0..<placeCount`; the order is that of the table.
   public mutating func emitProfiles(in places: Range<Int>) {
-    for number in places.clamped(to: 0..<table.count) { writeProfileNow(CustomerIndex(number: UInt32(number))) }
+    for number in places.clamped(to: 0..<table.slotCount) {
+      let index = CustomerIndex(number: UInt32(number))
+      if !table.isFree(index) { writeProfileNow(index) }
+    }
   }
 
   /// All customers in order of id.
   public func customersByID() -> [CustomerIndex] {
-    sortedByID((0..<UInt32(table.count)).map { CustomerIndex(number: $0) })
+    sortedByID((0..<UInt32(table.slotCount)).map { CustomerIndex(number: $0) }.filter { !table.isFree($0) })
   }
 
   /// Valid until the task changes.

@@ -177,14 +177,15 @@ extension EngineTask {
   mutating func sweepRules() {
     guard var slot = ruleSweep else { return }
     var left = context.settings.sweepBatch
-    while left > 0, slot < table.count {
+    while left > 0, slot < table.slotCount {
       let index = CustomerIndex(number: slot)
       slot += 1
-      if table.record(index).header.ruleGeneration == ruleLayouts.currentGeneration { continue }
-      fireTimers(of: index, upTo: clock)
-      adoptRules(index)
+      if table.isFree(index) || table.record(index).header.ruleGeneration == ruleLayouts.currentGeneration { continue }
       left -= 1
+      fireTimers(of: index, upTo: clock)
+      if table.isFree(index) { continue }
+      adoptRules(index)
     }
-    ruleSweep = slot < table.count ? slot : nil
+    ruleSweep = slot < table.slotCount ? slot : nil
   }
 }

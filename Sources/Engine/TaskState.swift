@@ -5,6 +5,9 @@
 //       0x02 "task"        -> TaskMetadata.
 //       0x02 "rules" + generation (4 bytes, big-endian) -> rule layout, text.
 //       0x02 "name" + symbol number (4 bytes, big-endian) -> the name.
+//       0x03 + hash of a customer id (8 bytes, big-endian) -> the stub of one who was evicted: number of the last tag
+//              change and of the last alert (4 bytes each, little-endian).
+// Customers and stubs may be removed by a later block.
 
 import CXXHash
 import Customers
@@ -33,6 +36,7 @@ extension EngineTask {
   private static var oldCustomerKind: UInt8 { 1 }
   private static var customerKind: UInt8 { 4 }
   private static var taskKind: UInt8 { 2 }
+  private static var stubKind: UInt8 { 3 }
 
   /// Hands over every entry that changed since the last call. Buffers are valid in the call only.
   public mutating func drainChanges(
@@ -40,6 +44,24 @@ extension EngineTask {
   ) rethrows {
     var changed = metadataDirty
     var key: [UInt8] = []
+    try table.drainRemoved { id in
+      changed = true
+      key.removeAll(keepingCapacity: true)
+      key.append(Self.customerKind)
+      key.append(contentsOf: id)
+      try key.withUnsafeBytes { try sink($0, nil) }
+    }
+    try stubs.drainChanges { hash, stub in
+      changed = true
+      key.removeAll(keepingCapacity: true)
+      key.append(Self.stubKind)
+      withUnsafeBytes(of: hash.bigEndian) { key.append(contentsOf: $0) }
+      try key.withUnsafeBytes { key in
+        guard let stub else { return try sink(key, nil) }
+        let value = (stub.sequence.littleEndian, stub.alertNumber.littleEndian)
+        try withUnsafeBytes(of: value) { try sink(key, $0) }
+      }
+    }
     try table.drainDirty { id, value in
       changed = true
       key.removeAll(keepingCapacity: true)
@@ -56,7 +78,7 @@ extension EngineTask {
     guard changed else { return }
     var metadata = TaskMetadata()
     metadata.isLive = isLive ? 1 : 0
-    metadata.seed = table.seed
+    metadata.seed = stubSeed
     metadata.clock = clock
     metadata.backfillSweep = backfillSweep.map(Int64.init) ?? -1
     metadata.counters = counters
@@ -82,8 +104,14 @@ extension EngineTask {
 
   /// Puts back one entry of a checkpoint; later entries of a key replace earlier ones. Call on a fresh task.
   public mutating func restore(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) throws(StateError) {
-    guard let value else { return }
+    guard let value else { return try restoreRemoval(key) }
     switch key.first {
+    case Self.stubKind:
+      guard value.count == 8 else { throw unknown(key) }
+      let stub = CustomerStub(
+        sequence: UInt32(littleEndian: value.loadUnaligned(as: UInt32.self)),
+        alertNumber: UInt32(littleEndian: value.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
+      stubs.restore(try stubHash(inKey: key), stub)
     case Self.customerKind:
       do {
         try table.restore(id: UnsafeRawBufferPointer(rebasing: key.dropFirst()), encoded: value)
@@ -113,6 +141,19 @@ extension EngineTask {
     }
   }
 
+  private mutating func restoreRemoval(_ key: UnsafeRawBufferPointer) throws(StateError) {
+    switch key.first {
+    case Self.customerKind: table.restoreRemoval(id: UnsafeRawBufferPointer(rebasing: key.dropFirst()))
+    case Self.stubKind: stubs.restore(try stubHash(inKey: key), nil)
+    default: throw unknown(key)
+    }
+  }
+
+  private func stubHash(inKey key: UnsafeRawBufferPointer) throws(StateError) -> UInt64 {
+    guard key.count == 9 else { throw unknown(key) }
+    return UInt64(bigEndian: key.loadUnaligned(fromByteOffset: 1, as: UInt64.self))
+  }
+
   private func unknown(_ key: UnsafeRawBufferPointer) -> StateError {
     StateError(
       description:
@@ -134,6 +175,7 @@ extension EngineTask {
       )
     }
     if table.count == 0 { table.reseed(metadata.seed) }
+    stubSeed = metadata.seed
     clock = metadata.clock
     isLive = metadata.isLive != 0 || context.settings.clockMode == .event
     backfillSweep = metadata.backfillSweep < 0 ? nil : 0
@@ -159,9 +201,14 @@ extension EngineTask {
     }
     if ruleLayouts.adopt(rules) { metadataDirty = true }
     timers.removeAll()
-    for number in 0..<UInt32(table.count) {
+    table.endRestore()
+    for number in 0..<UInt32(table.slotCount) {
       let index = CustomerIndex(number: number)
-      let header = table.record(index).header
+      if table.isFree(index) { continue }
+      let record = table.record(index)
+      // Does nothing, unless the state was written without eviction or for a longer retention.
+      record.header.due = min(record.header.due, retentionDue(record))
+      let header = record.header
       guard ruleLayouts.generations[header.ruleGeneration] != nil else {
         throw StateError(
           description:
@@ -176,7 +223,7 @@ extension EngineTask {
   public func sums() -> CustomerSums {
     var sums = CustomerSums()
     sums.customers = table.count
-    for number in 0..<UInt32(table.count) {
+    for number in 0..<UInt32(table.slotCount) where !table.isFree(CustomerIndex(number: number)) {
       let record = table.record(CustomerIndex(number: number))
       if record.totals.paid > 0 { sums.buyers += 1 }
       if record.alerts.set.contains(.everArmed) { sums.everArmed += 1 }
@@ -188,11 +235,12 @@ extension EngineTask {
   }
 
   /// A sum over customers of a hash of each one's logical fields, names instead of numbers: independent of layout,
-  /// batches, partitions and the order of customers. Timers and caches are not part of it.
+  /// batches, partitions and the order of customers. Timers and caches are not part of it, nor are the stubs of customers
+  /// who were evicted.
   public func digest() -> UInt64 {
     var total: UInt64 = 0
     var buffer: [UInt8] = []
-    for number in 0..<UInt32(table.count) {
+    for number in 0..<UInt32(table.slotCount) where !table.isFree(CustomerIndex(number: number)) {
       let record = table.record(CustomerIndex(number: number))
       buffer.removeAll(keepingCapacity: true)
       record.appendLogicalBytes(to: &buffer, symbols: symbols.pointee)

@@ -55,6 +55,12 @@ private let refusals: [Refusal] = [
   Refusal(text: minimal + "epoch: { interval: 1h }\n", expected: ["between 10ms and 1m"]),
   Refusal(
     text: minimal + "epoch: { max_bytes: 1GB5 }\n", expected: ["'epoch.max_bytes' is '1GB5'; it must be a size like"]),
+  Refusal(
+    text: minimal + "state: { retention: 90d }\n",
+    expected: ["t.yaml:5:21: 'state.retention' is '90d'; it must be a time like"]),
+  Refusal(
+    text: minimal + "state: { retention: 400d }\nlateness: 60d\n",
+    expected: ["t.yaml:5:21: 'state.retention' is 400d; with 'lateness' 60d it must be at least 432d"]),
   Refusal(text: minimal + "epoch: [1]\n", expected: ["t.yaml:5:8: 'epoch' must be a mapping"]),
   Refusal(text: minimal + "time_zone: ../etc/passwd\n", expected: ["'time_zone' is '../etc/passwd'"]),
   Refusal(text: minimal + "admin: { listen: 0.0.0.0:9464 }\n", expected: ["it must be on loopback"]),

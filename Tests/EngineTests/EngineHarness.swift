@@ -114,11 +114,13 @@ extension EngineTask {
     said.take(&outputs)
   }
 
-  /// The whole state as a checkpoint would keep it.
-  mutating func entries() -> [[UInt8]: [UInt8]] {
-    var entries: [[UInt8]: [UInt8]] = [:]
-    drainChanges { key, value in entries[Array(key)] = value.map { Array($0) } }
-    return entries
+  /// Brings what a checkpoint keeps up to date; returns how many entries changed.
+  @discardableResult
+  mutating func save(into entries: inout [[UInt8]: [UInt8]]) -> Int {
+    var changes: [([UInt8], [UInt8]?)] = []
+    drainChanges { key, value in changes.append((Array(key), value.map { Array($0) })) }
+    for (key, value) in changes { entries[key] = value }
+    return changes.count
   }
 
   mutating func restoreAll(_ entries: [([UInt8], [UInt8])]) throws {

@@ -63,7 +63,7 @@ struct WallClockTests {
       if random.chance(0.7) { _ = task.advance(to: newest + .seconds(random.int(-240...3600)), maxTimers: 2) }
       said.take(&task.outputs)
       if random.chance(0.05) {
-        saved.merge(task.entries()) { _, new in new }
+        task.save(into: &saved)
         task = EngineTask(settings: settings, seed: 1)
         try task.restoreAll(saved.map { ($0.key, $0.value) })
       }
