@@ -446,6 +446,9 @@ package final class DataPlane {
     if case .running = ownership.state, !running, locked.isEmpty { end = endOfHalted }
   }
 
+  /// Of a wave of timers due together, between two looks for records: some milliseconds of work.
+  private static let timersAtOnce = 2_000
+
   private func tick() {
     let now = wall.now
     let began = wall.monotonicMicroseconds
@@ -453,7 +456,7 @@ package final class DataPlane {
     outputBytes = 0
     for task in tasksByPartition {
       guard let task, task.halted == nil else { continue }
-      if task.logic.tick(wall: now, maxTimers: 5_000) { moreDue = true }
+      if task.logic.tick(wall: now, maxTimers: Self.timersAtOnce) { moreDue = true }
       outputBytes += task.logic.outputBytes
     }
     snapshot.maxTickMicroseconds = max(snapshot.maxTickMicroseconds, wall.monotonicMicroseconds - began)

@@ -34,6 +34,9 @@ final class EngineLogic: TaskLogic {
     deadLetters = [Int](repeating: 0, count: RejectReason.allCases.count)
   }
 
+  /// While a wave of timers is due, records go on: each waits for so many only, and `tick` does the rest.
+  private static let timersBetweenRecords = 64
+
   func consume(_ record: InputItem, wall: Instant) {
     isDirty = true
     let origin = Origin(topic: UInt16(record.topic), partition: partition, offset: record.offset)
@@ -49,7 +52,7 @@ final class EngineLogic: TaskLogic {
       }
       taskClock.observe(topic: record.topic, eventTime: event.time, brokerTimestamp: record.timestamp)
     }
-    step(wall: wall, maxTimers: 5_000)
+    step(wall: wall, maxTimers: Self.timersBetweenRecords)
   }
 
   private func decode(_ record: InputItem, _ origin: Origin, wall: Instant) -> RejectReason? {
