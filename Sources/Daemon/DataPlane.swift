@@ -327,13 +327,7 @@ package final class DataPlane {
     var now: Instant?
     isBatchStale = false
     do {
-      pendingRebalances += try consumer.poll(
-        timeoutMilliseconds: timeoutMilliseconds,
-        ahead: { partition, key, step in
-          guard partition >= 0, Int(partition) < tasksByPartition.count else { return }
-          tasksByPartition[Int(partition)]?.logic.prefetch(key, step)
-        }
-      ) { item in
+      pendingRebalances += try consumer.poll(timeoutMilliseconds: timeoutMilliseconds, ahead: prefetch) { item in
         let wallNow = now ?? wall.now
         now = wallNow
         handle(item, wall: wallNow)
@@ -346,6 +340,12 @@ package final class DataPlane {
       }
     }
     drainClientEvents()
+  }
+
+  /// The record's turn is near.
+  private func prefetch(_ partition: Int32, _ key: UnsafeRawBufferPointer, _ step: PrefetchStep) {
+    guard partition >= 0, Int(partition) < tasksByPartition.count else { return }
+    tasksByPartition[Int(partition)]?.logic.prefetch(key, step)
   }
 
   /// A batch may be larger than an epoch: the bounds hold within it too, and the watchdog is fed.

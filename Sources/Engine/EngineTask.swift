@@ -53,8 +53,10 @@ public struct EngineTask: ~Copyable {
   var pendingProfiles: Set<UInt32> = []
 
   private let orderSums = OrderSumCache()
-  /// Customers due at one instant.
+  /// Customers due at one instant, `waveDue`; those from `wavePlace` on have not been looked at yet.
   private var wave: [CustomerIndex] = []
+  private var wavePlace = 0
+  private var waveDue = Instant.distantPast
   /// Where the record being said is written.
   var json = JSONWriter()
   /// Records said since the caller last removed them.
@@ -95,7 +97,7 @@ public struct EngineTask: ~Copyable {
   public var bytesNeeded: Int { table.bytesNeeded + stubs.bytesInUse + timers.count * 8 + pendingProfiles.count * 8 }
   /// No timer is due before this (the entry there may have been overtaken); `.distantFuture` if there is none.
   /// Work that a sweep has left is not counted.
-  public var nextDue: Instant { timers.first }
+  public var nextDue: Instant { wavePlace < wave.count ? waveDue : timers.first }
   /// Whether `advance` goes on with a sweep over all customers (changed rules, held back alerts).
   public var isSweeping: Bool { ruleSweep != nil || backfillSweep != nil }
 
@@ -209,35 +211,46 @@ public struct EngineTask: ~Copyable {
     }
     if ruleSweep != nil { sweepRules() }
     if backfillSweep != nil { sweepBackfill() }
-    if timers.first > clock { return false }
+    if timers.first > clock, wavePlace == wave.count { return false }
     return fireDue(maxTimers: maxTimers)
   }
 
   private mutating func fireDue(maxTimers: Int) -> Bool {
     var fired = 0
-    // Its memory is kept from call to call.
-    var wave = exchange(&self.wave, with: [])
-    defer { self.wave = wave }
-    while timers.first <= clock {
-      if fired >= maxTimers { return true }
-      let due = timers.first
-      wave.removeAll(keepingCapacity: true)
-      while timers.first == due, let entry = timers.pop() {
-        let record = table.record(entry.index)
-        guard record.header.due == due else { continue }
-        // Taken out of the queue: a second entry for the same instant finds nothing.
+    while true {
+      if wavePlace == wave.count {
+        guard timers.first <= clock else { return false }
+        collectWave()
+      }
+      while wavePlace < wave.count {
+        if fired >= maxTimers { return true }
+        let index = wave[wavePlace]
+        wavePlace += 1
+        let record = table.record(index)
+        // Until it fires its time stands in the record: an event of its own may have fired it meanwhile, and a state saved
+        // in the middle of a wave has it.
+        guard record.header.due == waveDue else { continue }
         record.header.due = .distantFuture
-        wave.append(entry.index)
-      }
-      if wave.count > 1 {
-        wave.sort { a, b in table.record(a).id.lexicographicallyPrecedes(table.record(b).id) }
-      }
-      for index in wave {
-        fire(index, at: due)
+        fire(index, at: waveDue)
         fired += 1
       }
     }
-    return false
+  }
+
+  /// All that is due at the first instant of the queue, in order of customer id.
+  private mutating func collectWave() {
+    // Its memory is kept from wave to wave.
+    var found = exchange(&wave, with: [])
+    found.removeAll(keepingCapacity: true)
+    waveDue = timers.first
+    while timers.first == waveDue, let entry = timers.pop() {
+      if table.record(entry.index).header.due == waveDue { found.append(entry.index) }
+    }
+    if found.count > 1 {
+      found.sort { a, b in table.record(a).id.lexicographicallyPrecedes(table.record(b).id) }
+    }
+    wave = found
+    wavePlace = 0
   }
 
   /// Fires the customer's own timers up to `limit`, before something else happens to it there. Afterwards it may be gone:

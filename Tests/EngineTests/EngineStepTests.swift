@@ -169,6 +169,18 @@ struct EngineStepTests {
     try steps.advance(to: "2026-01-05T00:00:00Z", says: [])
   }
 
+  @Test func aWaveOfOneInstantIsCutToo() throws {
+    let steps = Steps(try TestSettings.make(rules: Self.shopRules))
+    for id in ["b", "a", "ab", "B", "aa"] { try steps.apply(event(.addToCart, "2026-01-01T00:00:00Z", id), says: []) }
+    func set(_ id: String) -> String { "\(id) cart set true @2026-01-02T00:00:00.000Z time" }
+    try steps.advance(to: "2026-01-05T00:00:00Z", maxTimers: 2, leavesMore: true, says: [set("B"), set("a")])
+    // In the middle of the wave: what is overdue fires before the customer's next event, and once.
+    try steps.apply(event(.addToCart, "2026-01-05T00:00:00Z", "b"), says: [set("b")])
+    try steps.advance(to: "2026-01-05T00:00:00Z", maxTimers: 1, leavesMore: true, says: [set("aa")])
+    try steps.restart()
+    try steps.advance(to: "2026-01-05T00:00:00Z", says: [set("ab")])
+  }
+
   @Test func theClockNeverGoesBack() throws {
     let steps = Steps(try TestSettings.make(rules: Self.shopRules))
     try steps.advance(to: "2026-01-05T00:00:00Z", says: [])
