@@ -113,17 +113,20 @@ package struct ProgramView {
   @usableFromInline let words: UnsafePointer<UInt64>
   @usableFromInline let watches: UnsafePointer<Watch>
   @usableFromInline let entries: UnsafePointer<RuleEntry>
+  /// By bit of `FeatureGroups`.
+  @usableFromInline let readers: UnsafePointer<RuleSelection>
 
   @usableFromInline
   init(
     code: UnsafePointer<Instruction>, features: UnsafePointer<Feature>, words: UnsafePointer<UInt64>,
-    watches: UnsafePointer<Watch>, entries: UnsafePointer<RuleEntry>
+    watches: UnsafePointer<Watch>, entries: UnsafePointer<RuleEntry>, readers: UnsafePointer<RuleSelection>
   ) {
     self.code = code
     self.features = features
     self.words = words
     self.watches = watches
     self.entries = entries
+    self.readers = readers
   }
 }
 

@@ -96,11 +96,6 @@ public struct RuleSet: Sendable {
 
   @inlinable public var count: Int { program.entries.count }
 
-  /// Whether silence alone can flip rule `index`: `rules[index].isTimed` without touching the rule's names.
-  @inlinable public func isTimed(_ index: Int) -> Bool {
-    program.entries[index].watchesSet > program.entries[index].watches
-  }
-
   /// Whether all that rule `index` waits for is a value reaching a constant, which is solved for at once.
   public func waitsForCrossingsOnly(_ index: Int) -> Bool {
     let entry = program.entries[index]
@@ -138,10 +133,12 @@ public struct RuleSet: Sendable {
         program.words.withUnsafeBufferPointer { words in
           program.watches.withUnsafeBufferPointer { watches in
             program.entries.withUnsafeBufferPointer { entries in
-              body(
-                ProgramView(
-                  code: base(code), features: base(features), words: base(words), watches: base(watches),
-                  entries: base(entries)))
+              readers.withUnsafeBufferPointer { readers in
+                body(
+                  ProgramView(
+                    code: base(code), features: base(features), words: base(words), watches: base(watches),
+                    entries: base(entries), readers: base(readers)))
+              }
             }
           }
         }
@@ -152,13 +149,7 @@ public struct RuleSet: Sendable {
   /// The rules that read any of `groups`.
   @inlinable
   public func affected(by groups: FeatureGroups) -> RuleSelection {
-    var result = RuleSelection()
-    var bits = groups.intersection(self.groups).rawValue
-    while bits != 0 {
-      result.formUnion(readers[bits.trailingZeroBitCount])
-      bits &= bits &- 1
-    }
-    return result
+    withView { $0.affected(by: groups.intersection(self.groups)) }
   }
 }
 
@@ -167,13 +158,23 @@ extension ProgramView {
   func evaluate<S: FeatureSource>(_ index: Int, source: S, current: UInt64) -> UInt64 {
     run(from: current == 0 ? entries[index].start : entries[index].startSet, source)
   }
+
+  @inlinable
+  func affected(by groups: FeatureGroups) -> RuleSelection {
+    var result = RuleSelection()
+    var bits = groups.rawValue
+    while bits != 0 {
+      result.formUnion(readers[bits.trailingZeroBitCount])
+      bits &= bits &- 1
+    }
+    return result
+  }
 }
 
 /// A rule set in raw memory of its own: what a task runs, for every event, without counting a reference.
 /// Answers as the `RuleSet` it is made of.
 public struct RuleMachine: ~Copyable {
   @usableFromInline let view: ProgramView
-  @usableFromInline let readers: UnsafeMutablePointer<RuleSelection>
   @usableFromInline let groups: FeatureGroups
   public let count: Int
 
@@ -186,9 +187,7 @@ public struct RuleMachine: ~Copyable {
     let program = rules.program
     view = ProgramView(
       code: copy(program.code), features: copy(program.features), words: copy(program.words),
-      watches: copy(program.watches), entries: copy(program.entries))
-    readers = .allocate(capacity: rules.readers.count)
-    readers.initialize(from: rules.readers, count: rules.readers.count)
+      watches: copy(program.watches), entries: copy(program.entries), readers: copy(rules.readers))
     groups = rules.groups
     count = rules.count
   }
@@ -199,7 +198,7 @@ public struct RuleMachine: ~Copyable {
     view.words.deallocate()
     view.watches.deallocate()
     view.entries.deallocate()
-    readers.deallocate()
+    view.readers.deallocate()
   }
 
   /// See `RuleSet.evaluate`.
@@ -217,12 +216,6 @@ public struct RuleMachine: ~Copyable {
   /// See `RuleSet.affected`.
   @inlinable
   public func affected(by groups: FeatureGroups) -> RuleSelection {
-    var result = RuleSelection()
-    var bits = groups.intersection(self.groups).rawValue
-    while bits != 0 {
-      result.formUnion(readers[bits.trailingZeroBitCount])
-      bits &= bits &- 1
-    }
-    return result
+    view.affected(by: groups.intersection(self.groups))
   }
 }
