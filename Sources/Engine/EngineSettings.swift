@@ -76,7 +76,6 @@ public struct EngineSettings: Sendable {
 /// The settings in the form in which the hot path reads them: one reference, nothing to retain.
 final class EngineContext {
   let settings: EngineSettings
-  let rules: RuleSet
   let records: RecordContext
   let clockMode: ClockMode
   let lateness: TimeSpan
@@ -91,7 +90,6 @@ final class EngineContext {
 
   init(_ settings: EngineSettings) {
     self.settings = settings
-    rules = settings.rules
     clockMode = settings.clockMode
     lateness = settings.records.lateness
     retention = settings.retention

@@ -92,9 +92,6 @@ public struct EngineTask: ~Copyable {
   public var timerCount: Int { timers.count }
   /// Memory held by customers and their index.
   public var bytesInUse: Int { table.bytesInUse }
-  /// What the state needs: customers, their index, stubs and timers. Less than `bytesInUse` when customers were evicted:
-  /// the memory that they left is taken by the next.
-  public var bytesNeeded: Int { table.bytesNeeded + stubs.bytesInUse + timers.count * 8 + pendingProfiles.count * 8 }
   /// No timer is due before this (the entry there may have been overtaken); `.distantFuture` if there is none.
   /// Work that a sweep has left is not counted.
   public var nextDue: Instant { wavePlace < wave.count ? waveDue : timers.first }
@@ -240,7 +237,8 @@ public struct EngineTask: ~Copyable {
   /// All that is due at the first instant of the queue, in order of customer id.
   private mutating func collectWave() {
     // Its memory is kept from wave to wave.
-    var found = exchange(&wave, with: [])
+    var found: [CustomerIndex] = []
+    swap(&found, &wave)
     found.removeAll(keepingCapacity: true)
     waveDue = timers.first
     while timers.first == waveDue, let entry = timers.pop() {

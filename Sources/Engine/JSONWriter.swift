@@ -103,18 +103,10 @@ package struct JSONWriter: ~Copyable {
     literal(name)
     literal("\":")
   }
-  package mutating func key(_ name: UnsafeBufferPointer<UInt8>) {
-    string(name)
-    literal(":")
-  }
   package mutating func key(_ name: String) {
     string(name)
     literal(":")
   }
-
-  /// A comma goes before whatever comes next.
-  @inline(__always)
-  package mutating func endElement() { needsComma = true }
 
   // MARK: Values
 

@@ -141,7 +141,6 @@ extension JSONWriter {
     separate()
     literal(deciding.key, of: context.texts)
     value(deciding, view: view, context: context)
-    endElement()
   }
 
   mutating func value(_ deciding: DecidingFeature, view: EngineView, context: EngineContext) {
@@ -167,11 +166,4 @@ extension JSONWriter {
       double(number / scale)
     }
   }
-}
-
-/// Puts a value in the place of another and returns that.
-func exchange<T>(_ place: inout T, with new: consuming T) -> T {
-  let old = place
-  place = new
-  return old
 }

@@ -13,11 +13,6 @@ extension EngineTask {
     for index in sortedByID(changed) { writeProfile(index, at: table.record(index).header.asOf) }
   }
 
-  /// Writes every customer's profile as of the clock, in order of customer id.
-  public mutating func emitAllProfiles() {
-    for index in customersByID() { writeProfileNow(index) }
-  }
-
   /// Writes the profiles of the customers in these places as of the clock, so that many can be written in bounded parts.
   /// - Parameter places: cut to `0..<placeCount`; the order is that of the table.
   public mutating func emitProfiles(in places: Range<Int>) {

@@ -140,7 +140,7 @@ extension EngineTask {
     guard let old = ruleLayouts.generations[record.header.ruleGeneration], let new = ruleLayouts.current else {
       // Unknown numbering: the values mean nothing. Cannot happen with a checkpoint that passed `finishRestore`.
       table.resizeTags(of: index, to: 0)
-      table.resizeTags(of: index, to: context.settings.rules.count)
+      table.resizeTags(of: index, to: machine.count)
       record.header.ruleGeneration = ruleLayouts.currentGeneration
       return
     }
@@ -169,7 +169,7 @@ extension EngineTask {
     table.resizeTags(of: index, to: carried.count)
     for (position, value) in carried.enumerated() { record[tag: position] = value }
     let next = transition(
-      index, context.settings.rules.affected(by: .all), at: now, cause: .ruleChange, late: false)
+      index, machine.affected(by: .all), at: now, cause: .ruleChange, late: false)
     schedule(index, due: min(record.header.due, next))
   }
 

@@ -116,15 +116,13 @@ struct WritingStage {
   /// Hands over what was said so far, and leaves an empty buffer in its place.
   /// - Throws: `OutputError` when writing failed.
   func take(_ outputs: inout OutputBuffer) throws {
-    guard let empty = free.take(), full.put(exchange(&outputs, with: empty)) else {
-      throw failure.read() ?? OutputError(description: "the writer of the output files has ended; run the replay again")
-    }
+    guard var said = free.take() else { throw ended }
+    swap(&said, &outputs)
+    guard full.put(said) else { throw ended }
   }
 
-  private func exchange(_ place: inout OutputBuffer, with new: OutputBuffer) -> OutputBuffer {
-    var old = new
-    swap(&place, &old)
-    return old
+  private var ended: OutputError {
+    failure.read() ?? OutputError(description: "the writer of the output files has ended; run the replay again")
   }
 
   /// Writes what is left and gives the files their names.

@@ -122,7 +122,7 @@ struct RetentionTests {
     said.take(&task.outputs)
     let profiles = said.lines.filter { $0.hasPrefix("customer-profiles ") }
     #expect(profiles.map { $0.split(separator: " ")[1] } == ["c"])
-    task.emitAllProfiles()
+    for index in task.customersByID() { task.emitProfile(of: index) }
     task.emitProfiles(in: 0..<task.placeCount)
     said = Said()
     said.take(&task.outputs)
