@@ -104,8 +104,6 @@ final class KafkaConsumerPort: ConsumerPort {
 final class KafkaProducerPort: ProducerPort {
   private let producer: Producer
   private var headers = RecordHeaders(capacity: 1_024)
-  /// The topic produced to last: mostly the next one's too.
-  private var lastTopic: (name: String, topic: ProducerTopic)?
 
   init(_ producer: Producer) { self.producer = producer }
 
@@ -115,13 +113,7 @@ final class KafkaProducerPort: ProducerPort {
   func beginTransaction() -> TransactionOutcome { producer.beginTransaction() }
 
   func produce(_ record: OutputRecord) throws(KafkaError) {
-    let topic: ProducerTopic
-    if let lastTopic, lastTopic.name == record.topic {
-      topic = lastTopic.topic
-    } else {
-      topic = try producer.topic(record.topic)
-      lastTopic = (record.topic, topic)
-    }
+    let topic = try producer.topic(record.topic)
     headers.removeAll()
     for header in record.headers { headers.append(header.name, header.value) }
     // Short: the caller retries, and feeds the watchdog in between.

@@ -45,6 +45,8 @@ public final class Producer {
   private let handle: ClientHandle
   private var topics: [OpaquePointer] = []
   private var topicIndices: [String: Int] = [:]
+  /// The topic asked for last: mostly the next one's too, and its name is compared sooner than hashed.
+  private var lastTopic: (name: String, topic: ProducerTopic)?
   /// Between `beginTransaction` and the end of commit or abort.
   var isInTransaction = false
 
@@ -57,10 +59,17 @@ public final class Producer {
 
   /// Opens a topic for producing. Asking again returns the same.
   public func topic(_ name: String) throws(KafkaError) -> ProducerTopic {
-    if let index = topicIndices[name] { return ProducerTopic(index: index) }
-    topics.append(try handle.openTopic(name))
-    topicIndices[name] = topics.count - 1
-    return ProducerTopic(index: topics.count - 1)
+    if let lastTopic, lastTopic.name == name { return lastTopic.topic }
+    let index: Int
+    if let known = topicIndices[name] {
+      index = known
+    } else {
+      topics.append(try handle.openTopic(name))
+      index = topics.count - 1
+      topicIndices[name] = index
+    }
+    lastTopic = (name, ProducerTopic(index: index))
+    return ProducerTopic(index: index)
   }
 
   /// Hands a record to the client, which copies it and sends it in the background.
