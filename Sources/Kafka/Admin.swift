@@ -1,6 +1,7 @@
 // Questions about the cluster and its topics, and the creation of topics.
 
 import CRdKafka
+import Glibc
 
 /// A topic to be created.
 public struct TopicSpecification: Hashable, Sendable {
@@ -54,6 +55,24 @@ public final class Admin {
     let result = try handle.topicMetadata(names, timeoutMilliseconds: timeoutMilliseconds)
     serveEvents()
     return result
+  }
+
+  /// Returns when all partitions of the topics are seen. A new topic is seen in parts at first, and a producer that sees a
+  /// part puts records where their keys do not belong.
+  ///
+  /// - Throws: `timedOut`, naming the first topic that is not seen whole in time; whatever asking the cluster throws.
+  public func waitForTopics(_ names: [String], partitionCount: Int32, timeoutMilliseconds: Int32) throws(KafkaError) {
+    let deadline = Deadline(milliseconds: timeoutMilliseconds)
+    while true {
+      let seen = try topicMetadata(names, timeoutMilliseconds: 20_000)
+      guard let missing = seen.first(where: { $0.partitionCount != partitionCount }) else { return }
+      if deadline.isOver {
+        throw KafkaError(
+          .timedOut, during: "wait for topic \(missing.name)",
+          reason: "\(missing.partitionCount) of \(partitionCount) partitions are seen; look at the broker's log")
+      }
+      usleep(50_000)
+    }
   }
 
   /// The cluster's id; nil when the brokers have none.

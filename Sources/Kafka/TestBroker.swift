@@ -38,7 +38,7 @@ package final class TestBroker {
       bootstrapServers: bootstrapServers, clientID: "tidewatch-test", properties: properties)
   }
 
-  /// Creates a topic, and returns when its metadata can be read.
+  /// Creates a topic, and returns when all of it can be seen.
   package func createTopic(_ name: String, partitionCount: Int32) throws(KafkaError) {
     if let embedded { return try embedded.createTopic(name, partitionCount: partitionCount) }
     let admin = try Admin(configuration())
@@ -46,12 +46,7 @@ package final class TestBroker {
       [TopicSpecification(name: name, partitionCount: partitionCount, replicationFactor: 1)],
       timeoutMilliseconds: 30_000)
     for result in results { if let error = result.error { throw error } }
-    let deadline = Deadline(milliseconds: 30_000)
-    while !deadline.isOver {
-      if try admin.topicMetadata([name], timeoutMilliseconds: 10_000).first?.exists == true { return }
-      usleep(50_000)
-    }
-    throw KafkaError(.timedOut, during: "wait for topic \(name)")
+    try admin.waitForTopics([name], partitionCount: partitionCount, timeoutMilliseconds: 30_000)
   }
 
   /// A name that no other test, and no other run against the same cluster, has.

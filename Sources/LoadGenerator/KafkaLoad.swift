@@ -67,17 +67,17 @@ public final class KafkaLoad {
         if let error = result.error, error.code != .topicAlreadyExists { throw error }
       }
     }
-    // A new topic is seen in parts at first, and a producer that sees a part puts records where they do not belong.
-    var seen: Int32?
-    for _ in 0..<300 {
-      seen = try found()
-      if seen == options.partitions { return }
-      if let seen, seen > options.partitions { break }
-      usleep(100_000)
+    // More than were asked for will not become fewer; fewer may still be on their way.
+    let mayComplete = try (found() ?? 0) <= options.partitions
+    do throws(KafkaError) {
+      try admin.waitForTopics(
+        [options.topic], partitionCount: options.partitions, timeoutMilliseconds: mayComplete ? 30_000 : 0)
+    } catch {
+      guard error.code == .timedOut, let seen = try found() else { throw error }
+      throw LoadError(
+        "topic \(options.topic) has \(seen) partitions and --partitions says \(options.partitions); "
+          + "give --partitions \(seen), or another --topic")
     }
-    throw LoadError(
-      "topic \(options.topic) has \(seen ?? 0) partitions and --partitions says \(options.partitions); "
-        + "give --partitions \(seen ?? 0), or another --topic")
   }
 
   /// Produces the rest of a workload, at the pace asked for.

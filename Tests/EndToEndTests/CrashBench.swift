@@ -137,14 +137,7 @@ final class CrashBench {
       topics.map { TopicSpecification(name: $0, partitionCount: partitions, replicationFactor: 1) },
       timeoutMilliseconds: 60_000)
     for result in results { if let error = result.error { throw error } }
-    let deadline = Date() + 60
-    // With all their partitions: a producer that sees but some of them puts records where no key belongs.
-    while try admin.topicMetadata(topics, timeoutMilliseconds: 20_000).contains(where: {
-      $0.partitionCount != partitions
-    }) {
-      guard Date() < deadline else { throw BinaryError(description: "the topics did not appear within a minute") }
-      usleep(100_000)
-    }
+    try admin.waitForTopics(topics, partitionCount: partitions, timeoutMilliseconds: 60_000)
   }
 
   /// Produces in order; small batches, for a broker returns whole ones. The embedded broker is slow only afterwards: it

@@ -171,10 +171,6 @@ extension CrashBench {
       if made.allSatisfy({ $0.error == nil }) { break }
       usleep(300_000)
     }
-    while try !admin.topicMetadata([input], timeoutMilliseconds: 20_000).allSatisfy({ $0.partitionCount == partitions })
-    {
-      guard Date() < deadline else { throw BinaryError(description: "\(input) was not recreated within a minute") }
-      usleep(100_000)
-    }
+    try admin.waitForTopics([input], partitionCount: partitions, timeoutMilliseconds: 60_000)
   }
 }

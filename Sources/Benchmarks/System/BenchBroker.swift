@@ -43,15 +43,7 @@ final class BenchBroker {
     for result in try admin.createTopics(wanted, timeoutMilliseconds: 60_000) {
       if let error = result.error { throw error }
     }
-    let deadline = Date() + 60
-    while try admin.topicMetadata(names, timeoutMilliseconds: 20_000).contains(where: {
-      $0.partitionCount != partitions
-    }) {
-      guard Date() < deadline else {
-        throw BenchmarkError("\(names.joined(separator: ", ")): not seen within a minute; look at the broker's log")
-      }
-      usleep(50_000)
-    }
+    try admin.waitForTopics(names, partitionCount: partitions, timeoutMilliseconds: 60_000)
   }
 
   /// Best effort: what is left on the broker says its name.
