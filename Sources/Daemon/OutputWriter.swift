@@ -87,14 +87,10 @@ package final class OutputWriter {
     let day = milliseconds.floorDivided(by: 86_400_000)
     let time = Int(milliseconds - day * 86_400_000)
     let date = CivilDate(LocalDay(number: Int32(day)))
-    var place = 0
+    guard var place = text.baseAddress else { return }
     func append(_ value: Int, digits: Int, then separator: Unicode.Scalar) {
-      var rest = value
-      for digit in (place..<place + digits).reversed() {
-        text[digit] = UInt8(48 + rest % 10)
-        rest /= 10
-      }
-      text[place + digits] = UInt8(ascii: separator)
+      DigitText.write(UInt64(value), width: digits, to: place)
+      place[digits] = UInt8(ascii: separator)
       place += digits + 1
     }
     append(date.year, digits: 4, then: "-")

@@ -177,8 +177,8 @@ package struct JSONWriter: ~Copyable {
   package mutating func decimal(_ value: Int64) {
     if value < 0 { byte(UInt8(ascii: "-")) }
     let magnitude = value.magnitude
-    let digits = JSONText.digits(of: magnitude)
-    JSONText.write(magnitude, width: digits, to: room(digits))
+    let digits = DigitText.count(of: magnitude)
+    DigitText.write(magnitude, width: digits, to: room(digits))
     count += digits
   }
 
@@ -203,7 +203,7 @@ package struct JSONWriter: ~Copyable {
     if minor < 0 { byte(UInt8(ascii: "-")) }
     decimal(Int64(clamping: minor.magnitude / scale))
     byte(UInt8(ascii: "."))
-    JSONText.write(minor.magnitude % scale, width: exponent, to: room(exponent))
+    DigitText.write(minor.magnitude % scale, width: exponent, to: room(exponent))
     count += exponent
     needsComma = true
   }
@@ -219,7 +219,7 @@ package struct JSONWriter: ~Copyable {
 
   /// 16 hex digits, without quotes or a comma.
   package mutating func hex(_ value: UInt64) {
-    JSONText.writeHex(value, to: room(16))
+    DigitText.writeHex(value, to: room(16))
     count += 16
   }
 
@@ -269,25 +269,25 @@ private struct InstantText {
       if !isSameDay {
         let date = CivilDate(LocalDay(number: Int32(newDay)))
         base[0] = UInt8(ascii: "\"")
-        JSONText.write(UInt64(date.year), width: 4, to: base + 1)
+        DigitText.write(UInt64(date.year), width: 4, to: base + 1)
         base[5] = UInt8(ascii: "-")
-        JSONText.writePair(UInt64(date.month), to: base + 6)
+        DigitText.write(UInt64(date.month), width: 2, to: base + 6)
         base[8] = UInt8(ascii: "-")
-        JSONText.writePair(UInt64(date.day), to: base + 9)
+        DigitText.write(UInt64(date.day), width: 2, to: base + 9)
         base[11] = UInt8(ascii: "T")
       }
       let (seconds, micros) = UInt64(rest).quotientAndRemainder(dividingBy: 1_000_000)
-      JSONText.writePair(seconds / 3600, to: base + 12)
+      DigitText.write(seconds / 3600, width: 2, to: base + 12)
       base[14] = UInt8(ascii: ":")
-      JSONText.writePair(seconds / 60 % 60, to: base + 15)
+      DigitText.write(seconds / 60 % 60, width: 2, to: base + 15)
       base[17] = UInt8(ascii: ":")
-      JSONText.writePair(seconds % 60, to: base + 18)
+      DigitText.write(seconds % 60, width: 2, to: base + 18)
       base[20] = UInt8(ascii: ".")
       let (millis, odd) = micros.quotientAndRemainder(dividingBy: 1000)
-      JSONText.write(millis, width: 3, to: base + 21)
+      DigitText.write(millis, width: 3, to: base + 21)
       var end = 24
       if odd > 0 {
-        JSONText.write(odd, width: 3, to: base + 24)
+        DigitText.write(odd, width: 3, to: base + 24)
         end = 27
       }
       base[end] = UInt8(ascii: "Z")
@@ -334,59 +334,6 @@ enum JSONText {
     let control = (word &- ones &* 0x20) & ~word & high
     return control | hasZero(word ^ (ones &* 0x22)) | hasZero(word ^ (ones &* 0x5c)) | hasZero(word ^ (ones &* 0x7f))
       != 0
-  }
-
-  /// How many decimal digits, at least one.
-  @inline(__always)
-  static func digits(of value: UInt64) -> Int {
-    var digits = 1
-    var bound: UInt64 = 10
-    while value >= bound {
-      digits += 1
-      let (next, overflow) = bound.multipliedReportingOverflow(by: 10)
-      if overflow { break }
-      bound = next
-    }
-    return digits
-  }
-
-  /// The last `width` decimal digits.
-  @inline(__always)
-  static func write(_ value: UInt64, width: Int, to target: UnsafeMutablePointer<UInt8>) {
-    var rest = value
-    var place = width
-    while place > 0 {
-      place -= 1
-      let next = rest / 10
-      target[place] = 48 &+ UInt8(truncatingIfNeeded: rest &- next &* 10)
-      rest = next
-    }
-  }
-
-  @inline(__always)
-  static func writePair(_ value: UInt64, to target: UnsafeMutablePointer<UInt8>) {
-    target[0] = 48 &+ UInt8(truncatingIfNeeded: value / 10)
-    target[1] = 48 &+ UInt8(truncatingIfNeeded: value % 10)
-  }
-
-  /// 16 digits.
-  @inline(__always)
-  static func writeHex(_ value: UInt64, to target: UnsafeMutablePointer<UInt8>) {
-    let to = UnsafeMutableRawPointer(target)
-    to.storeBytes(of: hexWord(UInt32(truncatingIfNeeded: value >> 32)), as: UInt64.self)
-    (to + 8).storeBytes(of: hexWord(UInt32(truncatingIfNeeded: value)), as: UInt64.self)
-  }
-
-  /// Eight hex digits at once: one nibble a byte, the first digit in the lowest byte, then 48 or 87 added to each.
-  @inline(__always)
-  private static func hexWord(_ value: UInt32) -> UInt64 {
-    var x = UInt64(value.byteSwapped)
-    x = (x | x << 16) & 0x0000_ffff_0000_ffff
-    x = (x | x << 8) & 0x00ff_00ff_00ff_00ff
-    // Within each byte the high nibble comes first.
-    x = (x >> 4 & 0x000f_000f_000f_000f) | (x & 0x000f_000f_000f_000f) << 8
-    let isLetter = (x &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
-    return x &+ 0x3030_3030_3030_3030 &+ isLetter &* 39
   }
 }
 

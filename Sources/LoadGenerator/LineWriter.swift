@@ -150,36 +150,15 @@ struct LineWriter {
 
   /// A number that is not negative, with zeros before it.
   @inline(__always) private mutating func digits(_ value: Int, atLeast least: Int) {
-    var size = least
-    var bound = Self.powers[least]
-    while size < 18, value >= bound {
-      size += 1
-      bound = bound &* 10
-    }
-    var rest = UInt64(truncatingIfNeeded: value)
-    var place = cursor + size
+    let number = UInt64(truncatingIfNeeded: value)
+    let size = max(least, DigitText.count(of: number))
+    DigitText.write(number, width: size, to: cursor)
     cursor += size
-    while place > cursor - size {
-      place -= 1
-      place.pointee = 48 &+ UInt8(truncatingIfNeeded: rest % 10)
-      rest /= 10
-    }
   }
-
-  private static let powers: [Int] = [
-    1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000,
-  ]
 
   /// 16 digits.
   @inline(__always) private mutating func hex(_ value: UInt64) {
-    var rest = value
-    var place = 15
-    while place >= 0 {
-      let nibble = UInt8(truncatingIfNeeded: rest & 15)
-      cursor[place] = nibble < 10 ? 48 &+ nibble : 87 &+ nibble
-      rest >>= 4
-      place -= 1
-    }
+    DigitText.writeHex(value, to: cursor)
     cursor += 16
   }
 }

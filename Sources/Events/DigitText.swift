@@ -1,0 +1,52 @@
+// Numbers as digits in raw memory: what writes records, lines and timestamps shares. No String, no bounds: the caller has
+// made room.
+
+/// Digits in raw memory.
+package enum DigitText {
+  /// How many decimal digits, at least one.
+  @inlinable
+  package static func count(of value: UInt64) -> Int {
+    var digits = 1
+    var bound: UInt64 = 10
+    while value >= bound {
+      digits += 1
+      let (next, overflow) = bound.multipliedReportingOverflow(by: 10)
+      if overflow { break }
+      bound = next
+    }
+    return digits
+  }
+
+  /// The last `width` decimal digits.
+  @inlinable
+  package static func write(_ value: UInt64, width: Int, to target: UnsafeMutablePointer<UInt8>) {
+    var rest = value
+    var place = width
+    while place > 0 {
+      place -= 1
+      let next = rest / 10
+      target[place] = 48 &+ UInt8(truncatingIfNeeded: rest &- next &* 10)
+      rest = next
+    }
+  }
+
+  /// 16 hex digits.
+  @inlinable
+  package static func writeHex(_ value: UInt64, to target: UnsafeMutablePointer<UInt8>) {
+    let to = UnsafeMutableRawPointer(target)
+    to.storeBytes(of: hexWord(UInt32(truncatingIfNeeded: value >> 32)), as: UInt64.self)
+    (to + 8).storeBytes(of: hexWord(UInt32(truncatingIfNeeded: value)), as: UInt64.self)
+  }
+
+  /// Eight hex digits at once: one nibble a byte, the first digit in the lowest byte, then 48 or 87 added to each.
+  @inlinable
+  package static func hexWord(_ value: UInt32) -> UInt64 {
+    var x = UInt64(value.byteSwapped)
+    x = (x | x << 16) & 0x0000_ffff_0000_ffff
+    x = (x | x << 8) & 0x00ff_00ff_00ff_00ff
+    // Within each byte the high nibble comes first.
+    x = (x >> 4 & 0x000f_000f_000f_000f) | (x & 0x000f_000f_000f_000f) << 8
+    let isLetter = (x &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+    return x &+ 0x3030_3030_3030_3030 &+ isLetter &* 39
+  }
+}
