@@ -53,10 +53,8 @@ public struct EngineTask: ~Copyable {
   var pendingProfiles: Set<UInt32> = []
 
   private let orderSums = OrderSumCache()
-  /// Customers due at one instant, `waveDue`; those from `wavePlace` on have not been looked at yet.
-  private var wave: [CustomerIndex] = []
-  private var wavePlace = 0
-  private var waveDue = Instant.distantPast
+  /// Those due at one instant who have left the queue and not fired yet.
+  private var wave = TimerWave()
   /// Where the record being said is written.
   var json = JSONWriter()
   /// Records said since the caller last removed them.
@@ -94,7 +92,7 @@ public struct EngineTask: ~Copyable {
   public var bytesInUse: Int { table.bytesInUse }
   /// No timer is due before this (the entry there may have been overtaken); `.distantFuture` if there is none.
   /// Work that a sweep has left is not counted.
-  public var nextDue: Instant { wavePlace < wave.count ? waveDue : timers.first }
+  public var nextDue: Instant { wave.isEmpty ? timers.first : wave.due }
   /// Whether `advance` goes on with a sweep over all customers (changed rules, held back alerts).
   public var isSweeping: Bool { ruleSweep != nil || backfillSweep != nil }
 
@@ -208,47 +206,55 @@ public struct EngineTask: ~Copyable {
     }
     if ruleSweep != nil { sweepRules() }
     if backfillSweep != nil { sweepBackfill() }
-    if timers.first > clock, wavePlace == wave.count { return false }
+    if timers.first > clock, wave.isEmpty { return false }
     return fireDue(maxTimers: maxTimers)
   }
 
+  /// Collects at most `maxTimers` and fires about as many: where many are due at one instant, neither may take long.
   private mutating func fireDue(maxTimers: Int) -> Bool {
-    var fired = 0
+    var toCollect = maxTimers
+    var toFire = maxTimers
     while true {
-      if wavePlace == wave.count {
+      if wave.isEmpty {
         guard timers.first <= clock else { return false }
-        collectWave()
+        wave.begin(due: timers.first)
       }
-      while wavePlace < wave.count {
-        if fired >= maxTimers { return true }
-        let index = wave[wavePlace]
-        wavePlace += 1
-        let record = table.record(index)
-        // Until it fires its time stands in the record: an event of its own may have fired it meanwhile, and a state saved
-        // in the middle of a wave has it.
-        guard record.header.due == waveDue else { continue }
-        record.header.due = .distantFuture
-        fire(index, at: waveDue)
-        fired += 1
+      toCollect -= collectWave(atMost: toCollect)
+      // The smallest id may still be in the queue.
+      if timers.first <= wave.due { return true }
+      while true {
+        if toFire <= 0 { return true }
+        guard let index = wave.popFirst(in: table) else { break }
+        if fire(index, ifDueAt: wave.due) { toFire -= 1 }
       }
     }
   }
 
-  /// All that is due at the first instant of the queue, in order of customer id.
-  private mutating func collectWave() {
-    // Its memory is kept from wave to wave.
-    var found: [CustomerIndex] = []
-    swap(&found, &wave)
-    found.removeAll(keepingCapacity: true)
-    waveDue = timers.first
-    while timers.first == waveDue, let entry = timers.pop() {
-      if table.record(entry.index).header.due == waveDue { found.append(entry.index) }
+  /// Takes customers who are due at the wave's instant out of the queue; returns how many entries it took. Those whom an
+  /// event has made due before it meanwhile fire at once.
+  private mutating func collectWave(atMost limit: Int) -> Int {
+    var taken = 0
+    while taken < limit, timers.first <= wave.due, let entry = timers.pop() {
+      taken += 1
+      if entry.due < wave.due {
+        fire(entry.index, ifDueAt: entry.due)
+      } else if table.record(entry.index).header.due == wave.due {
+        wave.append(entry.index, in: table)
+      }
     }
-    if found.count > 1 {
-      found.sort { a, b in table.record(a).id.lexicographicallyPrecedes(table.record(b).id) }
-    }
-    wave = found
-    wavePlace = 0
+    wave.endRun(in: table)
+    return taken
+  }
+
+  /// Until a customer fires its time stands in the record: an event of its own may have fired it meanwhile, and a state
+  /// saved in the middle of a wave has it.
+  @discardableResult
+  private mutating func fire(_ index: CustomerIndex, ifDueAt due: Instant) -> Bool {
+    let record = table.record(index)
+    guard record.header.due == due else { return false }
+    record.header.due = .distantFuture
+    fire(index, at: due)
+    return true
   }
 
   /// Fires the customer's own timers up to `limit`, before something else happens to it there. Afterwards it may be gone:

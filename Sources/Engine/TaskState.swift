@@ -244,7 +244,8 @@ extension EngineTask {
       let record = table.record(CustomerIndex(number: number))
       buffer.removeAll(keepingCapacity: true)
       record.appendLogicalBytes(to: &buffer, symbols: symbols.pointee)
-      for (tag, rule) in context.settings.rules.rules.enumerated() where tag < record.tagCount && record[tag: tag] != 0 {
+      for (tag, rule) in context.settings.rules.rules.enumerated() where tag < record.tagCount && record[tag: tag] != 0
+      {
         buffer.append(contentsOf: rule.name.utf8)
         tagValue(record[tag: tag], of: context.texts.facts[tag].values)
           .appendName(to: &buffer, texts: context.texts, symbols: symbols.pointee)
