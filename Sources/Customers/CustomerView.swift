@@ -77,6 +77,8 @@ public struct CustomerView: FeatureSource {
       return Double(((now - oldest).microseconds / 3_600_000_000))
     case .topCategoryShare: return record.top(.categories, symbols: symbols.pointee).share
     case .topChannelShare: return record.top(.channels, symbols: symbols.pointee).share
+    case .categoryWeight: return Double(header.categoryTotal)
+    case .channelWeight: return Double(header.channelTotal)
     case .age:
       guard record.profile.birthDay != .min else { return .nan }
       return Double(LocalDay(number: record.profile.birthDay).age(on: today))

@@ -95,10 +95,11 @@ public enum Feature: Hashable, Sendable {
   case daysSinceFirstSeen, daysSinceLastSeen
   /// `cart.items`: entries in the open cart; `cart.value`: their amounts; `cart.age_hours`: whole hours since the oldest.
   case cartItems, cartValue, cartAgeHours
-  /// `preferences.category` with the largest decayed weight, and its share of all weight.
-  case topCategory, topCategoryShare
+  /// `preferences.category` with the largest decayed weight, its share of all weight, and
+  /// `preferences.category_weight`: all weight, as of the latest event that brought some.
+  case topCategory, topCategoryShare, categoryWeight
   /// `preferences.channel`, likewise.
-  case topChannel, topChannelShare
+  case topChannel, topChannelShare, channelWeight
   /// `profile.age`: whole years at today's local date.
   case age
   /// `profile.gender` (`female`, `male`, `other`), `profile.region`, `profile.occupation`.
@@ -109,7 +110,7 @@ public enum Feature: Hashable, Sendable {
   public var type: FeatureType {
     switch self {
     case .ordersCount, .ordersPaid, .refundsCount, .eventCount, .eventTotal, .cartItems, .cartAgeHours, .age,
-      .repeatDays:
+      .repeatDays, .categoryWeight, .channelWeight:
       .number
     case .ordersRevenue, .ordersGross, .ordersAverage, .cartValue: .money
     case .daysSinceFirstOrder, .daysSinceLastOrder, .ordersMeanGapDays, .ordersLastGapDays, .daysSinceFirstSeen,
@@ -146,8 +147,8 @@ public enum Feature: Hashable, Sendable {
     case .eventTotal: .allEvents
     case .daysSinceFirstSeen, .daysSinceLastSeen: .seen
     case .cartItems, .cartValue, .cartAgeHours: .cart
-    case .topCategory, .topCategoryShare: .categories
-    case .topChannel, .topChannelShare: .channels
+    case .topCategory, .topCategoryShare, .categoryWeight: .categories
+    case .topChannel, .topChannelShare, .channelWeight: .channels
     case .age, .gender, .region, .occupation: .profile
     }
   }

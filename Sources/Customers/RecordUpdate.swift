@@ -45,17 +45,17 @@ extension CustomerTable {
     let weight = event.type.preferenceWeight
     if weight > 0, !(event.category.isEmpty && event.channel.isEmpty) {
       let factor = record.decayWeights(to: event.time, halfLife: limits.preferenceHalfLife)
+      // The weights of both have faded, whichever the event names.
+      touched.formUnion([.categories, .channels])
       if !event.category.isEmpty {
         record.addPreference(
           .categories, symbol: symbols.intern(event.category), weight: weight * factor, slots: limits.preferenceSlots,
           symbols: symbols, arena: &arena)
-        touched.insert(.categories)
       }
       if !event.channel.isEmpty {
         record.addPreference(
           .channels, symbol: symbols.intern(event.channel), weight: weight * factor, slots: limits.preferenceSlots,
           symbols: symbols, arena: &arena)
-        touched.insert(.channels)
       }
     }
     if record.applyProfile(event, symbols: &symbols, arena: &arena) { touched.insert(.profile) }

@@ -67,8 +67,10 @@ package enum FeatureCatalogue {
     FeatureEntry("cart.age_hours", .cartAgeHours),
     FeatureEntry("preferences.category", .topCategory),
     FeatureEntry("preferences.category_share", .topCategoryShare),
+    FeatureEntry("preferences.category_weight", .categoryWeight),
     FeatureEntry("preferences.channel", .topChannel),
     FeatureEntry("preferences.channel_share", .topChannelShare),
+    FeatureEntry("preferences.channel_weight", .channelWeight),
     FeatureEntry("profile.age", .age),
     FeatureEntry("profile.gender", .gender),
     FeatureEntry("profile.region", .region),
@@ -122,8 +124,10 @@ extension Feature {
     case .cartAgeHours: "cart.age_hours"
     case .topCategory: "preferences.category"
     case .topCategoryShare: "preferences.category_share"
+    case .categoryWeight: "preferences.category_weight"
     case .topChannel: "preferences.channel"
     case .topChannelShare: "preferences.channel_share"
+    case .channelWeight: "preferences.channel_weight"
     case .age: "profile.age"
     case .gender: "profile.gender"
     case .region: "profile.region"

@@ -28,6 +28,11 @@ struct SketchTests {
         let snapshot = reference.snapshot(at: asOf)
         try check(view, .topCategory, .topCategoryShare, snapshot.preferences(\.category), slots: slots, seed: seed)
         try check(view, .topChannel, .topChannelShare, snapshot.preferences(\.channel), slots: slots, seed: seed)
+        // Whatever the sketch forgets, the sum over all names is exact but for rounding.
+        for feature in [Feature.categoryWeight, .channelWeight] {
+          let (sum, exact) = (view.number(feature), snapshot.number(feature))
+          try #require(abs(sum - exact) <= 1e-4 * max(1, exact), "seed \(seed): \(feature) \(sum), not \(exact)")
+        }
       }
     }
   }

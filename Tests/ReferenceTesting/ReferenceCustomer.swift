@@ -140,6 +140,8 @@ public struct ReferenceSnapshot: Sendable {
       guard let birth = said(\.birthDate, order: { Int64($0.number) }) else { return .nan }
       let (born, date) = (CivilDate(birth), CivilDate(today))
       return Double(date.year - born.year - ((date.month, date.day) < (born.month, born.day) ? 1 : 0))
+    case .categoryWeight: return weightAtLatest(\.category)
+    case .channelWeight: return weightAtLatest(\.channel)
     case .topCategoryShare, .topChannelShare, .churnProbability, .lostProbability: return .nan
     case .topCategory, .topChannel, .gender, .region, .occupation: return .nan
     }
@@ -193,6 +195,16 @@ public struct ReferenceSnapshot: Sendable {
       total += weight * pow(0.5, halfLives)
     }
     return (weights, total)
+  }
+
+  /// The total as of the latest event that has any weight, for categories or for channels.
+  private func weightAtLatest(_ name: KeyPath<SampleEvent, String?>) -> Double {
+    let latest = customer.events.filter {
+      ReferenceSnapshot.weight($0.type) > 0 && ($0.category != nil || $0.channel != nil)
+    }.map(\.time).max()
+    guard let latest else { return 0 }
+    let halfLives = Double(now.microseconds - latest.microseconds) / Double(customer.halfLife.microseconds)
+    return preferences(name).total * pow(2, halfLives)
   }
 
   private static func weight(_ type: EventType) -> Double {

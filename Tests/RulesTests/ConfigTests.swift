@@ -43,8 +43,8 @@ import Testing
       ])
     for rule in rules.rules {
       #expect(rule.titles.map(\.language) == ["en", "zh"], "\(rule.name)")
-      // Scores that customers without an order no longer get.
-      let revision: Int32 = ["rfm.f", "rfm.m"].contains(rule.name) ? 2 : 1
+      // Scores that customers without an order no longer get, and preferences that need more than a click.
+      let revision: Int32 = ["rfm.f", "rfm.m", "preference.category", "preference.channel"].contains(rule.name) ? 2 : 1
       #expect(rule.revision == revision && !rule.shadow, "\(rule.name)")
     }
     #expect(!rules.usesChurnModel)

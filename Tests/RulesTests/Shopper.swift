@@ -95,6 +95,7 @@ struct Shopper: FeatureSource {
     case .cartValue: return cart.map(\.value).reduce(0, +)
     case .cartAgeHours: return cart.map(\.added).min().map { Double((seconds - $0).quotient(3600)) } ?? .nan
     case .topCategoryShare, .topChannelShare: return orders.isEmpty ? .nan : 0.5
+    case .categoryWeight, .channelWeight: return Double(orders.count * 5 + events.count)
     case .age: return birthDay.map { Double((today - $0).quotient(365)) } ?? .nan
     case .churnProbability, .lostProbability:
       guard let start = churnStart else { return .nan }
