@@ -177,8 +177,9 @@ public struct ProfileState: Equatable, Sendable {
 
 /// The fixed part of a record.
 public struct CustomerHeader {
-  /// Written into checkpoints. 2: blocks that may be absent, tags of two bytes, tags and id first.
-  public static let layoutVersion: UInt32 = 2
+  /// Written into checkpoints. 2: blocks that may be absent, tags of two bytes, tags and id first. 3: packed without the
+  /// id, instants as differences.
+  public static let layoutVersion: UInt32 = 3
 
   /// Elements in each `Section`.
   var counts = SIMD8<UInt16>(repeating: 0)
@@ -198,6 +199,29 @@ public struct CustomerHeader {
   public var ruleGeneration: UInt32 = 0
   var blocks: Blocks = []
   public init() {}
+
+  /// In a checkpoint instants stand as differences to `asOf`, and the weight of channels to that of categories: they are
+  /// mostly small or nothing, and zeros are left out there.
+  func packed() -> CustomerHeader {
+    var packed = self
+    packed.firstSeen = Instant(microseconds: asOf.microseconds &- firstSeen.microseconds)
+    packed.lastSeen = Instant(microseconds: asOf.microseconds &- lastSeen.microseconds)
+    packed.weightsAt = Instant(microseconds: lastSeen.microseconds &- weightsAt.microseconds)
+    packed.dueSeconds = dueSeconds &- asOf.secondsClamped
+    packed.channelTotal = Float(bitPattern: channelTotal.bitPattern ^ categoryTotal.bitPattern)
+    return packed
+  }
+
+  /// The inverse of `packed`.
+  func unpacked() -> CustomerHeader {
+    var header = self
+    header.firstSeen = Instant(microseconds: asOf.microseconds &- firstSeen.microseconds)
+    header.lastSeen = Instant(microseconds: asOf.microseconds &- lastSeen.microseconds)
+    header.weightsAt = Instant(microseconds: header.lastSeen.microseconds &- weightsAt.microseconds)
+    header.dueSeconds = dueSeconds &+ asOf.secondsClamped
+    header.channelTotal = Float(bitPattern: channelTotal.bitPattern ^ categoryTotal.bitPattern)
+    return header
+  }
 
   /// When the customer must be looked at again if nothing happens, a whole second; `.distantFuture` = never (or after
   /// 2106, where nothing a rule solves for lies).

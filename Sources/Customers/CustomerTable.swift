@@ -304,21 +304,18 @@ public struct CustomerTable: ~Copyable {
 
   /// Puts back an encoded record under its id, replacing an older one.
   public mutating func restore(id: UnsafeRawBufferPointer, encoded: UnsafeRawBufferPointer) throws(RecordError) {
-    try packer.unpack(encoded)
-    let encoded = packer.bytes
-    try CustomerRecord.check(encoded, id: id)
+    let header = try CustomerRecord.unpack(encoded, id: id, with: &packer)
     let number: UInt32
     if let known = find(id) {
       number = known.number
       if removedInRestore.remove(number) != nil { count += 1 }
     } else {
       number = takeSlot()
-      let record = CustomerRecord(slot: slot(number))
-      record.decode(encoded, in: &arena)
+      CustomerRecord(slot: slot(number)).decode(header, id: id, packer.bytes, in: &arena)
       insert(number, hash: tw_xxh3_64(id.baseAddress, id.count, seed))
       return
     }
-    CustomerRecord(slot: slot(number)).decode(encoded, in: &arena)
+    CustomerRecord(slot: slot(number)).decode(header, id: id, packer.bytes, in: &arena)
   }
 }
 

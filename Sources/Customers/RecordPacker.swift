@@ -1,16 +1,13 @@
 // Records as a checkpoint holds them: zero bytes, of which there are many, are left out.
 //
-// A packed run is its length (4 bytes, little-endian), then for each 8 bytes of it a mask, whose bit i says whether byte i
-// is there, and those bytes. The last 8 are filled up with zeros. A record is two runs: header and tail.
+// A packed run is for each 8 bytes of it a mask, whose bit i says whether byte i is there, and those bytes. The last 8 are
+// filled up with zeros. How long a run is the reader knows: from the record's header, which comes first.
 
 /// Packs and unpacks in memory of its own, which grows to the largest record and stays.
 package struct RecordPacker: ~Copyable {
   private var memory: UnsafeMutableRawPointer
   private var capacity = 4096
   private var used = 0
-
-  /// Longer runs come from no record.
-  private static let longestRun = 1 << 27
 
   package init() { memory = .allocate(byteCount: capacity, alignment: 16) }
   deinit { memory.deallocate() }
@@ -33,9 +30,8 @@ package struct RecordPacker: ~Copyable {
   /// Packs one more run.
   package mutating func append(_ run: UnsafeRawBufferPointer) {
     // At worst a mask for each 8 bytes; 8 more, since words are stored whole.
-    reserve(4 + run.count + run.count / 8 + 16)
-    memory.storeBytes(of: UInt32(run.count).littleEndian, toByteOffset: used, as: UInt32.self)
-    var target = memory + used + 4
+    reserve(run.count + run.count / 8 + 16)
+    var target = memory + used
     var place = 0
     while place < run.count {
       var word: UInt64 = 0
@@ -61,40 +57,34 @@ package struct RecordPacker: ~Copyable {
     used = target - memory
   }
 
-  /// Unpacks all runs, one behind the other.
-  /// - Throws: when that is not what was packed.
-  package mutating func unpack(_ packed: UnsafeRawBufferPointer) throws(RecordError) {
-    removeAll()
-    var place = 0
-    while place < packed.count {
-      guard place + 4 <= packed.count else { throw damaged("it ends within a length") }
-      let count = Int(UInt32(littleEndian: packed.loadUnaligned(fromByteOffset: place, as: UInt32.self)))
-      place += 4
-      guard count <= Self.longestRun, count <= (packed.count - place) * 8 else {
-        throw damaged("a length of \(count) is impossible")
-      }
-      reserve(count + 8)
-      let end = used + count
-      while used < end {
-        guard place < packed.count else { throw damaged("it ends too early") }
-        var bits = packed[place]
+  /// Unpacks a run of `count` bytes that begins at `place`, behind what was unpacked before.
+  /// - Parameter place: moved behind the run.
+  /// - Throws: when `packed` does not hold so many.
+  package mutating func unpack(_ count: Int, from packed: UnsafeRawBufferPointer, at place: inout Int)
+    throws(RecordError)
+  {
+    guard count <= (packed.count - place) * 8 else { throw damaged("it ends too early") }
+    reserve(count + 8)
+    let end = used + count
+    while used < end {
+      guard place < packed.count else { throw damaged("it ends too early") }
+      var bits = packed[place]
+      place += 1
+      guard place + bits.nonzeroBitCount <= packed.count else { throw damaged("it ends too early") }
+      var word: UInt64 = 0
+      while bits != 0 {
+        let byte = UInt64(bits.trailingZeroBitCount)
+        word |= UInt64(packed[place]) << (8 * byte)
         place += 1
-        guard place + bits.nonzeroBitCount <= packed.count else { throw damaged("it ends too early") }
-        var word: UInt64 = 0
-        while bits != 0 {
-          let byte = UInt64(bits.trailingZeroBitCount)
-          word |= UInt64(packed[place]) << (8 * byte)
-          place += 1
-          bits &= bits &- 1
-        }
-        memory.storeBytes(of: word.littleEndian, toByteOffset: used, as: UInt64.self)
-        used += 8
+        bits &= bits &- 1
       }
-      used = end
+      memory.storeBytes(of: word.littleEndian, toByteOffset: used, as: UInt64.self)
+      used += 8
     }
+    used = end
   }
 
-  private func damaged(_ what: String) -> RecordError {
+  func damaged(_ what: String) -> RecordError {
     RecordError(description: "a packed customer record is damaged: \(what)")
   }
 }

@@ -218,42 +218,65 @@ public struct CustomerRecord {
 
   // MARK: Checkpoints
 
-  /// Header, then the tail as it lies in memory, both packed.
+  /// Header, tags, and what lies behind the id, packed. The id is the entry's key.
   func encode(into packer: inout RecordPacker) {
     packer.removeAll()
-    packer.append(UnsafeRawBufferPointer(start: slot, count: MemoryLayout<CustomerHeader>.size))
-    packer.append(UnsafeRawBufferPointer(start: slot.pointee.tail, count: tailBytes))
+    var header = header.packed()
+    withUnsafeBytes(of: &header) { bytes in
+      packer.append(UnsafeRawBufferPointer(rebasing: bytes.prefix(MemoryLayout<CustomerHeader>.size)))
+    }
+    let tail = slot.pointee.tail
+    packer.append(UnsafeRawBufferPointer(start: tail, count: count(.tags) * Section.tags.stride))
+    packer.append(UnsafeRawBufferPointer(start: tail.map { $0 + blocksOffset }, count: tailBytes - blocksOffset))
   }
 
-  static func check(_ encoded: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer) throws(RecordError) {
-    let size = MemoryLayout<CustomerHeader>.size
-    guard encoded.count >= size else {
-      throw RecordError(
-        description: "a customer record of \(encoded.count) bytes is shorter than its header of \(size)")
-    }
-    let header = encoded.loadUnaligned(as: CustomerHeader.self)
-    guard header.blocks.subtracting(.all).isEmpty else {
-      throw RecordError(
-        description: "a customer record has blocks this version does not know (\(header.blocks.rawValue))")
-    }
+  /// Leaves tags and what lies behind the id in `packer`.
+  /// - Returns: the record's header.
+  /// - Throws: when it is not what `encode` has made of a customer with this id.
+  static func unpack(_ packed: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer, with packer: inout RecordPacker)
+    throws(RecordError) -> CustomerHeader
+  {
+    packer.removeAll()
+    var place = 0
+    try packer.unpack(MemoryLayout<CustomerHeader>.size, from: packed, at: &place)
     var slot = CustomerSlot()
-    slot.header = header
-    let expected = withUnsafeMutablePointer(to: &slot) { size + CustomerRecord(slot: $0).tailBytes }
-    guard expected == encoded.count, Int(header.counts[Section.id.rawValue]) == id.count else {
+    withUnsafeMutableBytes(of: &slot.header) { $0.copyMemory(from: packer.bytes) }
+    slot.header = slot.header.unpacked()
+    guard slot.header.blocks.subtracting(.all).isEmpty else {
       throw RecordError(
-        description: "a customer record of \(encoded.count) bytes should be \(expected) by its own counts")
+        description: "a customer record has blocks this version does not know (\(slot.header.blocks.rawValue))")
     }
+    guard Int(slot.header.counts[Section.id.rawValue]) == id.count else {
+      throw RecordError(
+        description:
+          "a customer record is of an id of \(slot.header.counts[Section.id.rawValue]) bytes, its key has \(id.count)")
+    }
+    let (tags, rest) = withUnsafeMutablePointer(to: &slot) { slot in
+      let record = CustomerRecord(slot: slot)
+      return (record.count(.tags) * Section.tags.stride, record.tailBytes - record.blocksOffset)
+    }
+    packer.removeAll()
+    try packer.unpack(tags, from: packed, at: &place)
+    try packer.unpack(rest, from: packed, at: &place)
+    if place != packed.count { throw packer.damaged("\(packed.count - place) bytes are left over") }
+    return slot.header
   }
 
-  /// `encoded` has passed `check`.
-  func decode(_ encoded: UnsafeRawBufferPointer, in arena: inout TailArena) {
+  /// Takes what `unpack` has returned and left in the packer.
+  func decode(
+    _ header: CustomerHeader, id: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer, in arena: inout TailArena
+  ) {
     if let old = slot.pointee.tail { arena.deallocate(old, capacity: slot.pointee.tailCapacity) }
-    let size = MemoryLayout<CustomerHeader>.size
-    UnsafeMutableRawPointer(slot).copyMemory(from: encoded.baseAddress.unsafelyUnwrapped, byteCount: size)
-    let bytes = encoded.count - size
-    let capacity = TailArena.capacity(for: bytes)
+    slot.pointee.header = header
+    let capacity = TailArena.capacity(for: tailBytes)
     let block = arena.allocate(capacity: capacity)
-    block.copyMemory(from: encoded.baseAddress.unsafelyUnwrapped + size, byteCount: bytes)
+    let tags = count(.tags) * Section.tags.stride
+    block.initializeMemory(as: UInt8.self, repeating: 0, count: blocksOffset)
+    UnsafeMutableRawBufferPointer(start: block, count: tags).copyMemory(
+      from: UnsafeRawBufferPointer(rebasing: bytes[..<tags]))
+    UnsafeMutableRawBufferPointer(start: block + tags, count: id.count).copyMemory(from: id)
+    UnsafeMutableRawBufferPointer(start: block + blocksOffset, count: bytes.count - tags)
+      .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[tags...]))
     slot.pointee.tail = block
     slot.pointee.tailCapacity = capacity
   }

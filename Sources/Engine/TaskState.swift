@@ -1,7 +1,7 @@
 // A task's state as entries of a checkpoint, and its digest.
 //
-// Keys: 0x04 + customer id -> record, packed (CustomerHeader, then its sections, as in memory, little-endian).
-//       0x01 + customer id -> a record of layout 1, which this version does not read.
+// Keys: 0x05 + customer id -> record, packed (CustomerHeader, then its sections but for the id, little-endian).
+//       0x01 and 0x04 + customer id -> a record of layout 1 or 2, which this version does not read.
 //       0x02 "task"        -> TaskMetadata.
 //       0x02 "rules" + generation (4 bytes, big-endian) -> rule layout, text.
 //       0x02 "name" + symbol number (4 bytes, big-endian) -> the name.
@@ -33,8 +33,7 @@ struct TaskMetadata {
 }
 
 extension EngineTask {
-  private static var oldCustomerKind: UInt8 { 1 }
-  private static var customerKind: UInt8 { 4 }
+  private static var customerKind: UInt8 { 5 }
   private static var taskKind: UInt8 { 2 }
   private static var stubKind: UInt8 { 3 }
 
@@ -118,12 +117,6 @@ extension EngineTask {
       } catch {
         throw StateError(description: "customer in the checkpoint: \(error)")
       }
-    case Self.oldCustomerKind:
-      throw StateError(
-        description:
-          "the state was written by an older Tidewatch, in record layout 1; this version reads "
-          + "\(CustomerHeader.layoutVersion). Go on with that version, or set kafka.group to a new name and let the topics be "
-          + "read again from their beginning")
     case Self.taskKind:
       let name = key.dropFirst()
       if name.elementsEqual("task".utf8) { return try restoreMetadata(value) }
@@ -155,9 +148,22 @@ extension EngineTask {
   }
 
   private func unknown(_ key: UnsafeRawBufferPointer) -> StateError {
+    switch key.first {
+    case 1: ofOlderLayout(1)
+    case 4: ofOlderLayout(2)
+    default:
+      StateError(
+        description:
+          "the checkpoint holds an entry of an unknown kind (\(key.first ?? 0)); was it written by a newer version?")
+    }
+  }
+
+  private func ofOlderLayout(_ layout: Int) -> StateError {
     StateError(
       description:
-        "the checkpoint holds an entry of an unknown kind (\(key.first ?? 0)); was it written by a newer version?")
+        "the state was written by an older Tidewatch, in record layout \(layout); this version reads "
+        + "\(CustomerHeader.layoutVersion). Go on with that version, or set kafka.group to a new name and let the topics be "
+        + "read again from their beginning")
   }
 
   private mutating func restoreMetadata(_ value: UnsafeRawBufferPointer) throws(StateError) {
