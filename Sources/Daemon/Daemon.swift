@@ -97,11 +97,14 @@ public struct Daemon: Sendable {
   }
 
   private func producerOptions(_ configuration: Configuration) -> ProducerOptions {
-    switch configuration.delivery {
-    case .exactlyOnce:
-      ProducerOptions(.transactional(id: "\(configuration.kafka.group)-\(configuration.kafka.instance)"))
-    case .atLeastOnce: ProducerOptions(.idempotent)
-    }
+    var options =
+      switch configuration.delivery {
+      case .exactlyOnce:
+        ProducerOptions(.transactional(id: "\(configuration.kafka.group)-\(configuration.kafka.instance)"))
+      case .atLeastOnce: ProducerOptions(.idempotent)
+      }
+    options.reportsDeliveries = false
+    return options
   }
 
   private struct EarlyEnd: Error {

@@ -84,8 +84,9 @@ public struct ConsumerOptions: Sendable, Hashable {
   public var groupID: String
   /// Makes the member static: it may be away for the session timeout without a rebalance. Must be unique in the group.
   public var groupInstanceID: String?
-  /// The memory for records fetched but not yet polled, in KiB: 65,536...2,097,151.
-  public var queuedMaxKilobytes: Int = 262_144
+  /// The bytes of records fetched but not yet polled, in KiB: 65,536...2,097,151. librdkafka's own part of a small record
+  /// takes about twice as much memory again.
+  public var queuedMaxKilobytes: Int = 131_072
   /// How long a broker may hold a fetch that has nothing to return, in milliseconds.
   public var fetchWaitMaxMilliseconds: Int = 100
   /// How much one fetch takes of one partition, in bytes.
@@ -164,6 +165,8 @@ public struct ProducerOptions: Sendable, Hashable {
   public var queuedMaxMessages: Int = 1_000_000
   /// The memory of the records that wait for their acknowledgement, in KiB.
   public var queuedMaxKilobytes: Int = 262_144
+  /// Whether `DeliveryReport.delivered` counts. Without it the client tells of failures only, which is cheaper.
+  public var reportsDeliveries = true
   /// How keyed records are spread where no partition is given.
   public var partitioner: Partitioner = .murmur2Random
 
@@ -180,6 +183,7 @@ public struct ProducerOptions: Sendable, Hashable {
     try native.set("queue.buffering.max.kbytes", String(queuedMaxKilobytes))
     try configuration.applyProperties(to: native)
 
+    try native.set("delivery.report.only.error", reportsDeliveries ? "false" : "true")
     try native.set("enable.idempotence", "true")
     try native.set("allow.auto.create.topics", "false")
     try native.set("partitioner", partitioner.rawValue)

@@ -15,7 +15,8 @@ public struct DeliveryFailure: Hashable, Sendable {
 
 /// What became of the records produced since the last report was taken.
 public struct DeliveryReport: Hashable, Sendable {
-  /// Acknowledged by the broker. In a transaction they are invisible until it is committed.
+  /// Acknowledged by the broker. In a transaction they are invisible until it is committed. 0 where the options ask for
+  /// failures only.
   public var delivered: Int
   /// Given up: refused by the broker, timed out, or purged by an abort.
   public var failed: Int

@@ -52,11 +52,12 @@ extension KafkaTests {
       }
     }
 
-    @Test func producerWaitsAndReports() throws {
+    @Test(arguments: [true, false]) func producerWaitsAndReports(reportsDeliveries: Bool) throws {
       let configuration = try KafkaConfiguration(
         bootstrapServers: nowhere, properties: ["message.timeout.ms": "2000"])
       var options = ProducerOptions(.idempotent)
       options.queuedMaxMessages = 10
+      options.reportsDeliveries = reportsDeliveries
       let producer = try Producer(configuration, options)
       let topic = try producer.topic("t")
       for _ in 0..<10 { try producer.produce(to: topic, key: nil, value: nil, queueTimeoutMilliseconds: 50) }

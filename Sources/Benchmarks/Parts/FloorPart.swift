@@ -52,7 +52,7 @@ private final class RawClient {
       ("bootstrap.servers", bootstrap), ("group.id", BenchBroker.uniqueName("floor")),
       ("isolation.level", "read_committed"),
       ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("auto.offset.reset", "error"),
-      ("queued.min.messages", "1000000"), ("queued.max.messages.kbytes", "262144"), ("fetch.wait.max.ms", "100"),
+      ("queued.min.messages", "1000000"), ("queued.max.messages.kbytes", "131072"), ("fetch.wait.max.ms", "100"),
       ("fetch.message.max.bytes", "4194304"), ("fetch.max.bytes", "52428800"),
     ] {
       guard rd_kafka_conf_set(settings, name, value, nil, 0) == RD_KAFKA_CONF_OK else {
