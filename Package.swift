@@ -113,7 +113,8 @@ let package = Package(
     .target(
       name: "Benchmarks",
       dependencies: [
-        "CRdKafka", "CommandSupport", "Configuration", "Engine", "Events", "Kafka", "LoadGenerator", "Rules",
+        "CRdKafka", "CommandSupport", "Configuration", "Customers", "Engine", "Events", "Kafka", "LoadGenerator",
+        "Rules",
       ],
       swiftSettings: settings),
     .executableTarget(

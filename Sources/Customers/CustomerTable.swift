@@ -59,9 +59,9 @@ public struct CustomerTable: ~Copyable {
     self.seed = seed
   }
 
-  public var bytesInUse: Int {
-    chunks.count * Self.slotsPerChunk * MemoryLayout<CustomerSlot>.stride + indexCount * 8 + arena.bytesReserved
-  }
+  public var bytesInUse: Int { slotBytes + indexBytes + arena.bytesReserved }
+  var slotBytes: Int { chunks.count * Self.slotsPerChunk * MemoryLayout<CustomerSlot>.stride }
+  var indexBytes: Int { indexCount * 8 }
 
   /// What customers need now; `bytesInUse` also counts what those who were removed have left for others.
   public var bytesNeeded: Int {

@@ -90,6 +90,8 @@ public struct EngineTask: ~Copyable {
   public var timerCount: Int { timers.count }
   /// Memory held by customers and their index.
   public var bytesInUse: Int { table.bytesInUse }
+  /// The same, field by field. Goes over all customers.
+  public func bytesByField() -> TableBytes { table.bytesByField() }
   /// No timer is due before this (the entry there may have been overtaken); `.distantFuture` if there is none.
   /// Work that a sweep has left is not counted.
   public var nextDue: Instant { wave.isEmpty ? timers.first : wave.due }

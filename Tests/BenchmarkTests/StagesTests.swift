@@ -24,6 +24,10 @@ import Testing
     }
     #expect(batches == 10 && stages.events == 10_000)
     #expect((stages.customers > 400) == (stage != .parse))
+    let bytes = stages.bytesByField()
+    #expect(bytes.customers == stages.customers)
+    #expect(bytes.fields.map(\.bytes).reduce(0, +) == stages.bytesInUse)
+    #expect(bytes.fields.allSatisfy { $0.bytes >= 0 })
     // Outputs come with rules only.
     #expect((stages.outputBytes > 0) == (stage == .fiveTags || stage == .rules))
   }

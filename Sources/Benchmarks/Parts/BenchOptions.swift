@@ -14,6 +14,8 @@ public enum BenchPart: String, CaseIterable, Sendable {
   case replay
   /// Library calls: parse, state, rules.
   case stages
+  /// The engine's bytes a customer by field, of the workload and of an active shop.
+  case shop
   /// Resident bytes a customer.
   case memory
   /// Bytes, pauses and rewrites of the checkpoint.

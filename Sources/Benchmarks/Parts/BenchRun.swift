@@ -16,6 +16,7 @@ public enum BenchRun {
     }
     bench.attempt("replay", if: parts.contains(.replay)) { try bench.measureReplay() }
     bench.attempt("stages", if: parts.contains(.stages)) { try bench.measureStages() }
+    bench.attempt("active shop", if: parts.contains(.shop)) { try bench.measureShop() }
     let resident: Set<BenchPart> = [.memory, .checkpoint, .restart]
     bench.attempt("memory, checkpoint and restart", if: !parts.isDisjoint(with: resident)) {
       try bench.measureResident(BenchBroker(bootstrap: options.bootstrap))

@@ -1,6 +1,7 @@
 // The library calls of the hot path, stage by stage, in this process: the only file here that knows the engine's interface.
 
 import Configuration
+import Customers
 import Engine
 import Events
 import LoadGenerator
@@ -93,6 +94,7 @@ public struct EngineStages: ~Copyable {
 
   public var customers: Int { task.customerCount }
   public var bytesInUse: Int { task.bytesInUse }
+  public func bytesByField() -> TableBytes { task.bytesByField() }
 
   /// Runs all lines of a batch through the stages, and throws the outputs away.
   /// - Returns: how many were refused.
@@ -101,6 +103,13 @@ public struct EngineStages: ~Copyable {
     for index in 0..<batch.count where !apply(batch[index]) { refused += 1 }
     forgetOutputs()
     return refused
+  }
+
+  /// One line that the caller has made.
+  /// - Returns: whether it was taken.
+  public mutating func run(line: UnsafeRawBufferPointer) -> Bool {
+    defer { if events % 1_024 == 0 { forgetOutputs() } }
+    return apply(line)
   }
 
   /// Lets so many new customers buy at one instant.
