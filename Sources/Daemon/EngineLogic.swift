@@ -9,7 +9,12 @@ final class EngineLogic: TaskLogic {
   private let setup: EngineFactory
   private let partition: Int32
   private let partitionCount: Int32
-  private var engine: EngineTask
+  /// In raw memory: a property of a class is watched for overlapping accesses, at every one of them.
+  private let engineMemory: UnsafeMutablePointer<EngineTask>
+  private var engine: EngineTask {
+    unsafeAddress { UnsafePointer(engineMemory) }
+    unsafeMutableAddress { engineMemory }
+  }
   private var taskClock: TaskClock
   private var decoders: [EventDecoder]
   private var event = Event()
@@ -27,11 +32,17 @@ final class EngineLogic: TaskLogic {
     self.setup = setup
     self.partition = partition
     self.partitionCount = partitionCount
-    engine = EngineTask(settings: setup.settings, seed: seed)
+    engineMemory = .allocate(capacity: 1)
+    engineMemory.initialize(to: EngineTask(settings: setup.settings, seed: seed))
     taskClock = setup.makeClock(startingAt: .distantPast)
     decoders = setup.makeDecoders()
     own = TaskCounters(topics: decoders.count)
     deadLetters = [Int](repeating: 0, count: RejectReason.allCases.count)
+  }
+
+  deinit {
+    engineMemory.deinitialize(count: 1)
+    engineMemory.deallocate()
   }
 
   /// While a wave of timers is due, records go on: each waits for so many only, and `tick` does the rest.
