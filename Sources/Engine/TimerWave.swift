@@ -44,7 +44,13 @@ struct TimerWave {
     let run = open..<entries.count
     open = entries.count
     if run.isEmpty { return }
-    if run.count > 1 { entries[run].sort { Self.precedes($0, $1, in: table) } }
+    if run.count > 1 {
+      // In place: a slice of the array would be a copy.
+      entries.withUnsafeMutableBufferPointer { entries in
+        var run = UnsafeMutableBufferPointer(rebasing: entries[run])
+        run.sort { Self.precedes($0, $1, in: table) }
+      }
+    }
     runs.append(run)
     var child = runs.count - 1
     while child > 0 {
