@@ -167,6 +167,8 @@ public struct Configuration: Sendable {
     public var lockWait = TimeSpan.seconds(60)
     /// Customers silent for this long are evicted. 400 d...36,500 d, and at least `Configuration.orderRetention`.
     public var retention = TimeSpan.days(1095)
+    /// Bytes that the state and the outputs of the open epoch may need before reading stops; 0 = no limit. 0...1 PiB.
+    public var memoryLimit = 0
   }
 
   public struct Churn: Sendable {

@@ -63,9 +63,11 @@ public struct CustomerTable: ~Copyable {
   var slotBytes: Int { chunks.count * Self.slotsPerChunk * MemoryLayout<CustomerSlot>.stride }
   var indexBytes: Int { indexCount * 8 }
 
-  /// What customers need now; `bytesInUse` also counts what those who were removed have left for others.
+  /// What customers and their index need now; `bytesInUse` also counts what those who were removed, and records that have
+  /// moved, left for others.
   public var bytesNeeded: Int {
-    count * MemoryLayout<CustomerSlot>.stride + indexCount * 8 + arena.bytesInUse + removedIDs.count
+    count * MemoryLayout<CustomerSlot>.stride + indexCount * 8 + arena.bytesInUse + removedIDs.capacity
+      + (dirtySlots.capacity + freeSlots.capacity) * MemoryLayout<UInt32>.stride
   }
 
   @inline(__always)

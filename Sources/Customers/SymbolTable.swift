@@ -55,6 +55,8 @@ public struct SymbolTable: ~Copyable {
     index.deallocate()
   }
 
+  public var bytesInUse: Int { capacity * 16 + textCapacity + indexCount * 4 }
+
   public func name(of symbol: Symbol) -> [UInt8] { withName(of: symbol) { Array($0) } }
 
   /// The name, borrowed.

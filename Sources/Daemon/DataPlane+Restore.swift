@@ -304,11 +304,11 @@ extension DataPlane {
     tasksByPartition[Int(task.partition)] = nil
   }
 
-  /// Reads every running task from where it stands.
+  /// Reads every running task from where it stands; none where the memory is used up.
   func startReading() {
     isBatchStale = true
     let running = orderedTasks.filter { $0.halted == nil }
-    let offsets = running.flatMap { task in
+    let offsets = (weighBeforeReading() ? running : []).flatMap { task in
       zip(topics, task.next).map { PartitionOffset($0, task.partition, offset: $1) }
     }
     do { try consumer.assign(offsets) } catch {

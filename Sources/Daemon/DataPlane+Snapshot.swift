@@ -21,6 +21,7 @@ extension DataPlane {
     var counters = pastCounters
     for task in orderedTasks { counters.add(task.logic.counters) }
     snapshot.counters = counters
+    snapshot.memoryUsed = memoryUsed
     snapshot.partitions = partitionSnapshots()
     published.write(snapshot)
     notifier?.status(
@@ -108,8 +109,9 @@ extension DataPlane {
         let grew = before.map { zip($0.ends[topic], look.ends[topic]).contains { $0 < $1 } } ?? false
         for task in orderedTasks where task.halted == nil {
           if grew { task.logic.topicGrew(topic, at: look.at) }
-          // Exactly there: a task that is beyond an older look may have more to read.
-          if look.ends[topic][Int(task.partition)] == task.next[topic] {
+          // Exactly there: a task that is beyond an older look may have more to read. One that is not read at all does not
+          // hear of what comes next: its clock stands.
+          if memory.state != .paused, look.ends[topic][Int(task.partition)] == task.next[topic] {
             task.atEnd[topic] = true
             task.logic.reachedEnd(of: topic)
           }

@@ -109,6 +109,7 @@ package final class DataPlane {
   var outputBytes = 0
   /// The tasks were taken back in the middle of a batch: the rest of it is ahead of them and will be fetched again.
   var isBatchStale = false
+  var memory: MemoryGate
   var ends: [[Int64]]?
   var lastLook: SourceLook?
   var end: DataPlaneEnd?
@@ -135,6 +136,8 @@ package final class DataPlane {
     committer = Committer(
       settings.configuration, producer: producer, offsets: consumer, wall: wall, line: line, log: settings.log)
     pastCounters = TaskCounters(topics: topics.count)
+    memory = MemoryGate(limit: settings.configuration.state.memoryLimit)
+    snapshot.memoryLimit = memory.limit
     snapshot.topics = topics
     snapshot.counters = pastCounters
   }
@@ -176,6 +179,8 @@ package final class DataPlane {
     poll(timeoutMilliseconds: pollTimeout)
     answerRebalances()
     startUnlocked()
+    guard end == nil else { return }
+    watchMemory()
     guard end == nil else { return }
     tick()
     sealIfDue()
@@ -325,7 +330,8 @@ package final class DataPlane {
 
   private func poll(timeoutMilliseconds: Int32) {
     var now: Instant?
-    isBatchStale = false
+    // Nothing is assigned while the memory is used up; what may still come was fetched before that.
+    isBatchStale = memory.state != .reading
     do {
       pendingRebalances += try consumer.poll(timeoutMilliseconds: timeoutMilliseconds, ahead: prefetch) { item in
         let wallNow = now ?? wall.now
@@ -362,6 +368,8 @@ package final class DataPlane {
       takeOutcome()
       guard end == nil, !isBatchStale else { return }
       outputBytes = tasksByPartition.reduce(0) { $0 + ($1?.logic.outputBytes ?? 0) }
+      stopAtMemoryLimit()
+      if isBatchStale { return }
     }
     sealIfDue()
   }
@@ -370,7 +378,11 @@ package final class DataPlane {
     #if PlantedBugs
       if PlantedBug.isPlanted(.applyStaleBatch) { isBatchStale = false }
     #endif
-    guard !isBatchStale, end == nil else { return }
+    guard !isBatchStale, end == nil else {
+      // What concerns the consumer as a whole is of no batch.
+      if item.topic < 0, end == nil { handleFailure(item) }
+      return
+    }
     guard item.topic >= 0, item.partition >= 0, Int(item.partition) < tasksByPartition.count else {
       return handleFailure(item)
     }

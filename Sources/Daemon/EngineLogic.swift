@@ -162,6 +162,7 @@ final class EngineLogic: TaskLogic {
 
   var outputs: OutputBuffer { engine.outputs }
   var outputBytes: Int { engine.outputs.bytes.count }
+  var bytesNeeded: Int { engine.bytesNeeded }
 
   func prefetch(_ key: UnsafeRawBufferPointer, _ step: PrefetchStep) {
     let hash = engine.hash(ofCustomer: key)

@@ -27,6 +27,12 @@ enum Metrics {
     out.family("tidewatch_customers", "gauge", "Customers in the state of this process.") {
       $0([:], Double(s.counters.customers))
     }
+    out.family(
+      "tidewatch_memory_used_bytes", "gauge", "What the state and the outputs of the open epoch need."
+    ) { $0([:], Double(s.memoryUsed)) }
+    out.family("tidewatch_memory_limit_bytes", "gauge", "At this, reading stops (state.memory_limit); 0: no limit.") {
+      $0([:], Double(s.memoryLimit))
+    }
     out.family("tidewatch_lag_records", "gauge", "Records not yet read, by topic and partition.") { add in
       for partition in s.partitions {
         for (topic, lag) in partition.lag.enumerated() {

@@ -67,6 +67,12 @@ public struct DaemonSnapshot: Sendable {
   public var brokerErrors = 0
   public var droppedRecords = 0
   public var isKafkaReachable = true
+  /// What the state and the outputs of the open epoch need, in bytes.
+  public var memoryUsed = 0
+  /// `state.memory_limit` in bytes; 0 = none.
+  public var memoryLimit = 0
+  /// The limit is reached: nothing is read.
+  public var isMemoryExhausted = false
 
   public init() {}
 
@@ -80,6 +86,7 @@ public struct DaemonSnapshot: Sendable {
       reasons.append(Reason(code: "waiting", detail: waiting))
     }
     if !isKafkaReachable { reasons.append(Reason(code: "kafka_unreachable", detail: "no broker can be reached")) }
+    if isMemoryExhausted { reasons.append(Reason(code: "memory_limit", detail: memoryText)) }
     for partition in partitions {
       switch partition.phase {
       case .halted:
@@ -95,6 +102,11 @@ public struct DaemonSnapshot: Sendable {
       }
     }
     return reasons
+  }
+
+  /// What is said when the limit is reached.
+  var memoryText: String {
+    "memory limit reached: \(memoryUsed) of \(memoryLimit) bytes; raise state.memory_limit or add a member"
   }
 
   public struct Reason: Sendable, Hashable {

@@ -46,6 +46,8 @@ public protocol TaskLogic: AnyObject {
   var outputs: OutputBuffer { get }
   /// Of `outputs`; asked for often.
   var outputBytes: Int { get }
+  /// Bytes of memory that the state needs, without `outputs`; asked for often.
+  var bytesNeeded: Int { get }
   /// A record with this key is near: asks for the memory that it will need.
   func prefetch(_ key: UnsafeRawBufferPointer, _ step: PrefetchStep)
   /// Takes the outputs of the epoch being sealed; the next ones go into `buffer`, which is empty.

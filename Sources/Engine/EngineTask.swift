@@ -92,6 +92,12 @@ public struct EngineTask: ~Copyable {
   public var bytesInUse: Int { table.bytesInUse }
   /// The same, field by field. Goes over all customers.
   public func bytesByField() -> TableBytes { table.bytesByField() }
+  /// What the state needs: customers, their index, timers, stubs and names. Less than what is held after customers were
+  /// evicted: the memory that they left is taken by the next.
+  public var bytesNeeded: Int {
+    table.bytesNeeded + timers.bytesInUse + stubs.bytesInUse + symbols.pointee.bytesInUse
+      + wave.bytesInUse + pendingProfiles.capacity * 8
+  }
   /// No timer is due before this (the entry there may have been overtaken); `.distantFuture` if there is none.
   /// Work that a sweep has left is not counted.
   public var nextDue: Instant { wave.isEmpty ? timers.first : wave.due }

@@ -9,6 +9,7 @@ struct TimerQueue: Sendable {
   private var heap: [UInt64] = []
 
   var count: Int { heap.count }
+  var bytesInUse: Int { heap.capacity * MemoryLayout<UInt64>.stride }
 
   /// The instant of the first entry.
   var first: Instant {

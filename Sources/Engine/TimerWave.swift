@@ -24,6 +24,7 @@ struct TimerWave {
   private static let keptEntries = 1 << 14
 
   var isEmpty: Bool { entries.isEmpty }
+  var bytesInUse: Int { entries.capacity * MemoryLayout<Entry>.stride }
 
   /// Begins a wave; the one before is over.
   mutating func begin(due: Instant) {

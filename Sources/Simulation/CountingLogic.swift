@@ -22,10 +22,19 @@ package final class CountingLogic: TaskLogic {
   private var taskClock: TaskClock
   package var outputs = OutputBuffer()
   package private(set) var counters: TaskCounters
+  private let bytesPerRecord: @Sendable () -> Int
+  private var applied = 0
+  package var bytesNeeded: Int { applied * bytesPerRecord() }
 
-  package init(topics: Int, mode: ClockMode) {
-    taskClock = TaskClock(mode: mode, required: [Bool](repeating: false, count: topics), sourceStall: .minutes(15))
+  package init(topics: Int, mode: ClockMode, bytesPerRecord: @escaping @Sendable () -> Int = { 0 }) {
+    self.bytesPerRecord = bytesPerRecord
+    taskClock = Self.makeClock(topics: topics, mode: mode, at: .distantPast)
     counters = TaskCounters(topics: topics)
+  }
+
+  private static func makeClock(topics: Int, mode: ClockMode, at now: Instant) -> TaskClock {
+    TaskClock(
+      mode: mode, required: [Bool](repeating: false, count: topics), sourceStall: .minutes(15), startingAt: now)
   }
 
   package func consume(_ record: InputItem, wall: Instant) {
@@ -37,6 +46,7 @@ package final class CountingLogic: TaskLogic {
     }
     var cell = cells[key] ?? Cell(count: 0, sum: 0)
     cell.count += 1
+    applied += 1
     cell.sum += number
     cells[key] = cell
     changed.insert(key)
@@ -85,12 +95,17 @@ package final class CountingLogic: TaskLogic {
     changed = []
   }
   package func restore(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) throws {
-    cells[Array(key)] = value.map {
+    let cell = value.map {
       Cell(count: $0.loadUnaligned(as: Int64.self), sum: $0.loadUnaligned(fromByteOffset: 8, as: Int64.self))
     }
+    applied += Int((cell?.count ?? 0) - (cells[Array(key)]?.count ?? 0))
+    cells[Array(key)] = cell
   }
   package func finishRestore(epoch: UInt64, clock: Instant) throws { taskClock.advance(to: clock) }
-  package func resume(epoch: UInt64, clock: Instant) { counters = TaskCounters(topics: counters.events.count) }
+  package func resume(epoch: UInt64, clock: Instant) {
+    counters = TaskCounters(topics: counters.events.count)
+    taskClock = Self.makeClock(topics: counters.events.count, mode: taskClock.mode, at: max(taskClock.now, clock))
+  }
   package func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer {
     defer { outputs = buffer }
     return outputs
@@ -101,6 +116,8 @@ package struct CountingFactory: TaskFactory {
   let topics: Int
   let mode: ClockMode
   package var versions: TaskVersions
+  /// What the state of a record is said to need in memory.
+  package var bytesPerRecord: @Sendable () -> Int = { 0 }
 
   package init(topics: Int, mode: ClockMode = .wall, versions: TaskVersions = TaskVersions()) {
     self.topics = topics
@@ -109,6 +126,6 @@ package struct CountingFactory: TaskFactory {
   }
 
   package func makeTask(partition: Int32, partitionCount: Int32, seed: UInt64) throws -> any TaskLogic {
-    CountingLogic(topics: topics, mode: mode)
+    CountingLogic(topics: topics, mode: mode, bytesPerRecord: bytesPerRecord)
   }
 }

@@ -171,6 +171,7 @@ final class RecordedLogic: TaskLogic {
   }
 
   var outputs: OutputBuffer { inner.outputs }
+  var bytesNeeded: Int { inner.bytesNeeded }
   func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer { inner.takeOutputs(leaving: buffer) }
   var counters: TaskCounters { inner.counters }
 }

@@ -49,6 +49,16 @@ private func running() -> DaemonSnapshot {
     var stalled = running()
     stalled.partitions[0].isStalled = true
     #expect(AdminServer.readyz(stalled).body.contains("source_stalled"))
+
+    var exhausted = running()
+    exhausted.memoryLimit = 1_000
+    exhausted.memoryUsed = 1_001
+    #expect(AdminServer.readyz(exhausted).status == 200, "about to be noticed")
+    exhausted.isMemoryExhausted = true
+    #expect(AdminServer.readyz(exhausted).status == 503)
+    #expect(
+      exhausted.reasons.map { "\($0.code): \($0.detail)" }
+        == ["memory_limit: memory limit reached: 1001 of 1000 bytes; raise state.memory_limit or add a member"])
   }
 
   @Test func aliveWhileTheDataPlaneGoesRound() {
@@ -58,13 +68,18 @@ private func running() -> DaemonSnapshot {
   }
 
   @Test func metricsArePrometheusText() {
-    let text = AdminServer.metrics(running(), nowMonotonic: 6_000_000).body
+    var snapshot = running()
+    snapshot.memoryUsed = 900
+    snapshot.memoryLimit = 1_000
+    let text = AdminServer.metrics(snapshot, nowMonotonic: 6_000_000).body
     #expect(text.contains("tidewatch_events_total{topic=\"or\\\"ders\",result=\"applied\"} 41\n"))
     #expect(text.contains("tidewatch_dead_letters_total{reason=\"malformed_json\"} 3\n"))
     #expect(text.contains("tidewatch_alerts_total{kind=\"churn\",status=\"raised\"} 2\n"))
     #expect(text.contains("tidewatch_lag_records{topic=\"clicks\",partition=\"4\"} 0\n"))
     #expect(text.contains("tidewatch_clock_seconds{partition=\"4\"} 1000\n"))
     #expect(text.contains("tidewatch_ready 1\n"))
+    #expect(text.contains("tidewatch_memory_used_bytes 900\n"))
+    #expect(text.contains("tidewatch_memory_limit_bytes 1000\n"))
     // Counted up from bucket to bucket, as Prometheus has it.
     #expect(text.contains("tidewatch_checkpoint_pause_seconds_bucket{le=\"0.001\"} 1\n"))
     #expect(text.contains("tidewatch_checkpoint_pause_seconds_bucket{le=\"0.005\"} 3\n"))

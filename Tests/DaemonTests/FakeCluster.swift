@@ -34,15 +34,20 @@ final class FakeCluster {
   var earliest: [TopicPartition: Int64] = [:]
   var outputs: [Output] = []
   var generation = 0
+  /// The partitions that the group gives to its one member.
+  var assigned: [Int32]
+  /// The group is about to give out its partitions again.
+  var isRebalanceDue = false
 
   init(topics: [String], partitions: Int32) {
     self.topics = topics
     self.partitions = partitions
+    assigned = Array(0..<partitions)
     inputs = topics.map { _ in Array(repeating: [], count: Int(partitions)) }
   }
 
-  /// Every partition of every topic.
-  var all: [TopicPartition] { topics.flatMap { topic in (0..<partitions).map { TopicPartition(topic, $0) } } }
+  /// The assigned partitions of every topic.
+  var all: [TopicPartition] { topics.flatMap { topic in assigned.map { TopicPartition(topic, $0) } } }
 }
 
 extension FakeCluster {
@@ -59,11 +64,23 @@ extension FakeCluster {
         """, file: "t.yaml")
   }
 
-  /// One process life, on the scheduler of its faults; it ends by itself when everything is read, or dies.
-  func run(_ settings: DataPlaneSettings, _ faults: FakeFaults) throws -> DataPlaneEnd {
+  /// What somebody beside a running daemon sees and does.
+  struct Bystander {
+    var scheduler: Scheduler
+    var stop = StopRequest()
+    var looks = Mailbox<SourceLook>()
+    var published = Shared(DaemonSnapshot())
+  }
+
+  /// One process life, on the scheduler of its faults; it ends by itself when everything is read, or dies. With a
+  /// bystander, a thread of its own, it does not end until it is told to, or dies.
+  func run(
+    _ settings: DataPlaneSettings, _ faults: FakeFaults, beside bystander: ((Bystander) -> Void)? = nil
+  ) throws -> DataPlaneEnd {
     let process = SimulatedProcess(faults.scheduler, wallOffset: 1_000_000_000)
+    let view = Bystander(scheduler: faults.scheduler)
     var settings = settings
-    settings.stopAtEnd = true
+    settings.stopAtEnd = bystander == nil
     settings.threads = process
     let final = settings
     var end: DataPlaneEnd?
@@ -71,9 +88,10 @@ extension FakeCluster {
       let dataPlane = DataPlane(
         final, consumer: FakeConsumer(self, faults),
         producer: FakeProducer(self, faults, isTransactional: final.configuration.delivery == .exactlyOnce),
-        wall: process, stop: StopRequest(), looks: Mailbox(), published: Shared(DaemonSnapshot()), notifier: nil)
+        wall: process, stop: view.stop, looks: view.looks, published: view.published, notifier: nil)
       end = dataPlane.run(partitionCount: partitions)
     }
+    if let bystander { _ = try faults.scheduler.start("bystander", of: process) { bystander(view) } }
     faults.scheduler.run()
     return try #require(end)
   }
@@ -118,6 +136,8 @@ final class FakeConsumer: ConsumerPort {
   private var positions: [TopicPartition: Int64] = [:]
   private var announcedEnd: [TopicPartition: Int64] = [:]
   private var isMember = false
+  /// As of the newest assignment.
+  private var held: [TopicPartition] = []
   private var assignments = 0
 
   init(_ cluster: FakeCluster, _ faults: FakeFaults) {
@@ -133,15 +153,17 @@ final class FakeConsumer: ConsumerPort {
     if !isMember {
       isMember = true
       cluster.generation += 1
-      return [.assigned(cluster.all)]
+      held = cluster.all
+      return [.assigned(held)]
     }
     deliver(body)
-    if faults.chance(faults.rebalancePercent) {
+    if faults.chance(faults.rebalancePercent) || cluster.isRebalanceDue {
+      cluster.isRebalanceDue = false
       isMember = false
       let isLost = faults.chance(40)
       // A lost generation is gone before we hear of it.
       if isLost { cluster.generation += 1 }
-      return [isLost ? .lost(cluster.all) : .revoked(cluster.all)]
+      return [isLost ? .lost(held) : .revoked(held)]
     }
     return []
   }

@@ -26,6 +26,10 @@ struct CrashOptions: Sendable {
   var epochs = 80
   /// Lines below `limits:` and the like, for all members.
   var more = ""
+  /// Address of the admin server.
+  var admin = "off"
+  /// More of the section `state`, after a comma.
+  var state = ""
 
   /// The session timeout that tests of a real broker use: what `TIDEWATCH_TEST_SESSION_MS` says, or Kafka's least.
   static let realSession =
@@ -117,8 +121,8 @@ final class CrashBench {
       delivery: \(delivery.rawValue)
       clock: \(options.clock)
       epoch: { interval: 50ms, max_events: \(max(1, stream.records.count / options.epochs)) }
-      state: { dir: '\(stateDirectory)', rewrite_min: 64KiB, rewrite_ratio: 1.5 }
-      admin: { listen: off }
+      state: { dir: '\(stateDirectory)', rewrite_min: 64KiB, rewrite_ratio: 1.5\(options.state) }
+      admin: { listen: \(options.admin) }
       rules: tags.yaml
       \(stream.configuration)
       \(options.more)

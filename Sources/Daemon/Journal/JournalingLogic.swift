@@ -226,6 +226,7 @@ final class JournalingLogic: TaskLogic {
   func drainChanges(_ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void) { inner.drainChanges(sink) }
   var outputs: OutputBuffer { inner.outputs }
   var outputBytes: Int { inner.outputBytes }
+  var bytesNeeded: Int { inner.bytesNeeded }
   func prefetch(_ key: UnsafeRawBufferPointer, _ step: PrefetchStep) { inner.prefetch(key, step) }
   func takeOutputs(leaving empty: OutputBuffer) -> OutputBuffer { inner.takeOutputs(leaving: empty) }
   var counters: TaskCounters { inner.counters }
