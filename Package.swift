@@ -24,6 +24,7 @@ let package = Package(
     // C shims over system libraries.
     .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CXXHash"),
     .target(name: "CSimdJSON", linkerSettings: [.linkedLibrary("simdjson")]),
@@ -71,7 +72,7 @@ let package = Package(
       name: "Daemon",
       dependencies: [
         "Events", "Customers", "Rules", "Engine", "Configuration", "Checkpoint", "Kafka", "Handoff", "CXXHash",
-        plantedBugs,
+        "CLZ4", plantedBugs,
         .product(name: "FlyingFox", package: "FlyingFox"),
       ],
       swiftSettings: settings),
@@ -177,7 +178,8 @@ let package = Package(
     .testTarget(
       name: "DaemonTests",
       dependencies: [
-        "Daemon", "Configuration", "Engine", "Events", "Checkpoint", "CheckpointTesting", "Kafka", "Simulation",
+        "Daemon", "Configuration", "Engine", "Events", "Checkpoint", "CheckpointTesting", "Kafka", "ReferenceTesting",
+        "Simulation",
       ],
       swiftSettings: settings),
     .testTarget(

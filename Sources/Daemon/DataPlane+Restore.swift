@@ -185,7 +185,7 @@ extension DataPlane {
         let resendOutbox = resendOutbox && !PlantedBug.isPlanted(.skipOutbox)
       #endif
       if resendOutbox, let bytes = try store.outbox(of: epoch) {
-        guard let buffer = Outbox.decode(bytes) else {
+        guard let buffer = Outbox.unpack(bytes).flatMap({ Outbox.decode($0) }) else {
           throw HaltPartition("the outbox of epoch \(epoch) in \(stateDirectory(partition)) cannot be read")
         }
         outputs = buffer

@@ -1,21 +1,40 @@
 // The outbox: an epoch's outputs as bytes, saved with its block in at_least_once and resent after a crash.
 
+import CLZ4
 import Engine
 import Events
 
 package enum Outbox {
   /// Entries one after the other: topic u8, time i64, lengths u32 of key, id and value (little endian), then their bytes.
   package static func encode(_ buffer: OutputBuffer) -> [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(buffer.bytes.count + buffer.entries.count * 21)
-    for entry in buffer.entries {
-      bytes.append(entry.topic.rawValue)
-      append(UInt64(bitPattern: entry.emittedAt.microseconds), to: &bytes)
-      for range in [entry.key, entry.id, entry.value] { append(UInt32(range.count), to: &bytes) }
-      for range in [entry.key, entry.id, entry.value] { bytes += buffer.bytes[range] }
+    let total = buffer.entries.reduce(0) { $0 + headBytes + $1.key.count + $1.id.count + $1.value.count }
+    return Array(unsafeUninitializedCapacity: total) { target, count in
+      count = total
+      guard var place = UnsafeMutableRawPointer(target.baseAddress) else { return }
+      buffer.bytes.withUnsafeBytes { source in
+        for entry in buffer.entries {
+          place.storeBytes(of: entry.topic.rawValue, as: UInt8.self)
+          place.storeBytes(of: entry.emittedAt.microseconds.littleEndian, toByteOffset: 1, as: Int64.self)
+          let ranges = (entry.key, entry.id, entry.value)
+          place.storeBytes(of: UInt32(ranges.0.count).littleEndian, toByteOffset: 9, as: UInt32.self)
+          place.storeBytes(of: UInt32(ranges.1.count).littleEndian, toByteOffset: 13, as: UInt32.self)
+          place.storeBytes(of: UInt32(ranges.2.count).littleEndian, toByteOffset: 17, as: UInt32.self)
+          place += headBytes
+          func copy(_ range: Range<Int>) {
+            guard let base = source.baseAddress, !range.isEmpty else { return }
+            place.copyMemory(from: base + range.lowerBound, byteCount: range.count)
+            place += range.count
+          }
+          copy(ranges.0)
+          copy(ranges.1)
+          copy(ranges.2)
+        }
+      }
     }
-    return bytes
   }
+
+  /// Topic, time and three lengths.
+  private static let headBytes = 21
 
   /// nil when the bytes are not what `encode` writes.
   package static func decode(_ bytes: [UInt8]) -> OutputBuffer? {
@@ -46,7 +65,42 @@ package enum Outbox {
     return buffer
   }
 
-  private static func append<Value: FixedWidthInteger>(_ value: Value, to bytes: inout [UInt8]) {
-    withUnsafeBytes(of: value.littleEndian) { bytes += $0 }
+  // MARK: In a block
+
+  /// What a block holds: the length (u32, little endian), then the bytes as one LZ4 block. Outputs are much alike, and
+  /// written whole they would be most of what a checkpoint writes.
+  /// - Parameter bytes: less than 2 GiB; an epoch's limits keep it far below.
+  package static func pack(_ bytes: [UInt8]) -> [UInt8] {
+    let bound = LZ4_compressBound(Int32(clamping: bytes.count))
+    return Array(unsafeUninitializedCapacity: 4 + Int(bound)) { target, count in
+      guard let base = UnsafeMutableRawPointer(target.baseAddress) else { return }
+      base.storeBytes(of: UInt32(truncatingIfNeeded: bytes.count).littleEndian, as: UInt32.self)
+      count = bytes.withUnsafeBytes { source in
+        4
+          + Int(
+            LZ4_compress_default(
+              source.baseAddress?.assumingMemoryBound(to: CChar.self),
+              (base + 4).assumingMemoryBound(to: CChar.self), Int32(clamping: bytes.count), bound))
+      }
+    }
+  }
+
+  /// nil when that is not what `pack` has made.
+  package static func unpack(_ packed: [UInt8]) -> [UInt8]? {
+    guard packed.count > 4 else { return nil }
+    return packed.withUnsafeBytes { source -> [UInt8]? in
+      let count = Int(UInt32(littleEndian: source.loadUnaligned(as: UInt32.self)))
+      // LZ4 makes no more of a byte.
+      guard count <= (packed.count - 4) * 255, count <= Int(Int32.max) else { return nil }
+      var made: Int32 = -1
+      let bytes = [UInt8](unsafeUninitializedCapacity: count) { target, initialized in
+        made = LZ4_decompress_safe(
+          source.baseAddress.map { ($0 + 4).assumingMemoryBound(to: CChar.self) },
+          UnsafeMutableRawPointer(target.baseAddress)?.assumingMemoryBound(to: CChar.self), Int32(packed.count - 4),
+          Int32(count))
+        initialized = max(0, Int(made))
+      }
+      return made == Int32(count) ? bytes : nil
+    }
   }
 }

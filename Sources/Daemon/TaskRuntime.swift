@@ -115,7 +115,7 @@ final class TaskRuntime {
     }
     let tag =
       withOutbox && !outputs.isEmpty
-      ? try store.prepare(header, outbox: Outbox.encode(outputs), entries: fill)
+      ? try store.prepare(header, outbox: Outbox.pack(Outbox.encode(outputs)), entries: fill)
       : try store.prepare(header, entries: fill)
     epoch = header.epoch
     return sealed(tag, outputs: outputs, topics: topics, needsWrite: true)
