@@ -186,6 +186,13 @@ public struct CustomerTable: ~Copyable {
     }
   }
 
+  /// Does a bounded share of what keeps memory in order. Moves what records point to: to be called between two of them,
+  /// when nobody holds a pointer into one.
+  @inline(__always)
+  public mutating func tidy() {
+    if arena.isCleaningDue { arena.clean() }
+  }
+
   // MARK: Removal
 
   /// Takes a customer out; the next `drainRemoved` tells. Its place and its memory are for others.
@@ -213,7 +220,13 @@ public struct CustomerTable: ~Copyable {
         guard let tail = slot(number).pointee.tail else { continue }
         arena.deallocate(tail, capacity: slot(number).pointee.tailCapacity)
       } else {
-        if kept != number { slot(kept).pointee = slot(number).pointee }
+        if kept != number {
+          slot(kept).pointee = slot(number).pointee
+          if let tail = slot(kept).pointee.tail {
+            let owner = CustomerRecord(slot: slot(kept)).tailOwner
+            arena.setOwner(owner, of: tail, capacity: slot(kept).pointee.tailCapacity)
+          }
+        }
         kept += 1
       }
     }

@@ -19,6 +19,13 @@ public struct CustomerRecord {
     UnsafeMutableRawPointer(slot).assumingMemoryBound(to: CustomerHeader.self)
   }
 
+  /// Where the slot holds the tail's address.
+  @inline(__always)
+  var tailOwner: TailArena.Owner {
+    (UnsafeMutableRawPointer(slot) + MemoryLayout<CustomerSlot>.offset(of: \.tail).unsafelyUnwrapped)
+      .assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
+  }
+
   @inline(__always) func count(_ section: Section) -> Int { Int(header.counts[section.rawValue]) }
 
   @inline(__always) private var blocksOffset: Int { (count(.tags) * Section.tags.stride + count(.id) + 7) & ~7 }
@@ -80,7 +87,7 @@ public struct CustomerRecord {
     let capacity = slot.pointee.tailCapacity
     if used + grown > capacity {
       let newCapacity = TailArena.capacity(for: used + grown)
-      let block = arena.allocate(capacity: newCapacity)
+      let block = arena.allocate(capacity: newCapacity, owner: tailOwner)
       if let old = slot.pointee.tail {
         block.copyMemory(from: old, byteCount: place)
         (block + place + grown).copyMemory(from: old + place, byteCount: used - place)
@@ -114,7 +121,7 @@ public struct CustomerRecord {
     let bytes = blocksOffset
     // Room for what the first event brings: its id, two names and a day's cell.
     let capacity = TailArena.capacity(for: bytes + 32)
-    let block = arena.allocate(capacity: capacity)
+    let block = arena.allocate(capacity: capacity, owner: tailOwner)
     block.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
     if let source = id.baseAddress {
       (block + tagCount * Section.tags.stride).copyMemory(from: source, byteCount: id.count)
@@ -206,7 +213,7 @@ public struct CustomerRecord {
     let capacity = slot.pointee.tailCapacity
     header.counts[Section.tags.rawValue] = UInt16(wanted)
     let newCapacity = TailArena.capacity(for: blocksOffset + used - oldBlocks)
-    let block = arena.allocate(capacity: newCapacity)
+    let block = arena.allocate(capacity: newCapacity, owner: tailOwner)
     block.initializeMemory(as: UInt8.self, repeating: 0, count: blocksOffset)
     block.copyMemory(from: old, byteCount: min(now, wanted) * Section.tags.stride)
     (block + offset(of: .id)).copyMemory(from: old + oldID, byteCount: count(.id))
@@ -269,7 +276,7 @@ public struct CustomerRecord {
     if let old = slot.pointee.tail { arena.deallocate(old, capacity: slot.pointee.tailCapacity) }
     slot.pointee.header = header
     let capacity = TailArena.capacity(for: tailBytes)
-    let block = arena.allocate(capacity: capacity)
+    let block = arena.allocate(capacity: capacity, owner: tailOwner)
     let tags = count(.tags) * Section.tags.stride
     block.initializeMemory(as: UInt8.self, repeating: 0, count: blocksOffset)
     UnsafeMutableRawBufferPointer(start: block, count: tags).copyMemory(

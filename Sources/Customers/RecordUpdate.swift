@@ -14,6 +14,7 @@ extension CustomerTable {
     _ event: Event, to index: CustomerIndex, now: Instant, symbols: inout SymbolTable,
     context: RecordContext, counters: inout RecordCounters
   ) -> FeatureGroups {
+    tidy()
     let record = record(index)
     let limits = context.limits
     markDirty(index)

@@ -42,7 +42,7 @@ extension CustomerTable {
       ("alerts", blocks.alerts), ("orders", bytes(.orders)), ("cart", bytes(.cart)),
       ("event ids seen", bytes(.recent)), ("categories", bytes(.categories)), ("channels", bytes(.channels)),
       ("events by day and type", bytes(.cells)), ("room to grow", spare),
-      ("given back, not yet used again", arena.bytesReserved - arena.bytesInUse),
+      ("holes, free segments and block heads", arena.bytesReserved - arena.bytesInUse),
     ]
     return TableBytes(fields: named.map { TableBytes.Field(name: $0.0, bytes: $0.1) }, customers: count)
   }

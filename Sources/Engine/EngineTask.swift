@@ -279,6 +279,7 @@ public struct EngineTask: ~Copyable {
   /// Evaluates at `due` everything that silence can change.
   private mutating func fire(_ index: CustomerIndex, at due: Instant) {
     counters.timersFired += 1
+    table.tidy()
     let record = table.record(index)
     table.markDirty(index)
     record.header.asOf = max(record.header.asOf, due)
