@@ -35,7 +35,8 @@ final class Member {
   let name: String
   let configuration: Configuration
   let disk: ModelDisk
-  private let world: World
+  /// Owns this member.
+  private unowned let world: World
   private var lives = 0
   private(set) var life: Life?
   /// When to start it again; nil while it runs or is to stay down.

@@ -27,6 +27,9 @@ final class ModelGroup {
 
   init(_ kafka: ModelKafka) { self.kafka = kafka }
 
+  /// At the end of a run: members know the brokers, too.
+  func dissolve() { members = [] }
+
   // MARK: Requests
 
   /// Returns the member's id: a new one for a member that is not known (any more).

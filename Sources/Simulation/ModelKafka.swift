@@ -108,6 +108,14 @@ package final class ModelKafka {
     now = end
   }
 
+  /// At the end of a run: what was still to happen never does. It knows the brokers and those who asked, and would keep them
+  /// all, with everything they hold, for as long as the process lives.
+  func dissolve() {
+    onCommit = { _, _ in }
+    events = EventQueue()
+    group.dissolve()
+  }
+
   // MARK: Inputs
 
   /// Appends a record, after a gap of `markers` offsets.

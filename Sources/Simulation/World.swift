@@ -21,10 +21,10 @@ package struct RunResult: Sendable {
 
 package final class World {
   let scenario: Scenario
-  let scheduler: Scheduler
-  let journal: Journal
-  let kafka: ModelKafka
-  let history = History()
+  package let scheduler: Scheduler
+  package let journal: Journal
+  package let kafka: ModelKafka
+  package let history = History()
   let factory: any TaskFactory
   let isTracing: Bool
   private(set) var members: [Member] = []
@@ -123,13 +123,17 @@ package final class World {
 
   /// Runs the scenario to its end.
   package static func run(_ scenario: Scenario, isTracing: Bool = false) throws -> RunResult {
-    let world = try World(scenario, isTracing: isTracing)
-    _ = try world.scheduler.start("director") { world.direct() }
-    world.scheduler.run()
+    try World(scenario, isTracing: isTracing).run()
+  }
+
+  /// Once: the cluster is dissolved at the end.
+  package func run() throws -> RunResult {
+    defer { kafka.dissolve() }
+    _ = try scheduler.start("director") { [self] in direct() }
+    scheduler.run()
     return RunResult(
-      scenario: scenario, violations: world.journal.violations, coverage: world.journal.coverage,
-      simulatedMicroseconds: world.scheduler.now, switches: world.scheduler.switches, records: world.recordCount,
-      trace: world.journal.trace)
+      scenario: scenario, violations: journal.violations, coverage: journal.coverage,
+      simulatedMicroseconds: scheduler.now, switches: scheduler.switches, records: recordCount, trace: journal.trace)
   }
 
   private func direct() {
@@ -155,8 +159,6 @@ package final class World {
     for member in members { member.kill() }
     kafka.advance()
     if !journal.hasFailed { checks.checkEnd(of: self) }
-    // What was written down keeps everything alive.
-    kafka.onCommit = { _, _ in }
   }
 
   private func faultGap() -> Int64 {

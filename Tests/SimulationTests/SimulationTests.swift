@@ -33,6 +33,23 @@ import Testing
     #expect(first.trace.count == second.trace.count && difference == nil, "\(String(describing: difference))")
   }
 
+  /// Ten thousand runs in one process need the memory of a few.
+  @Test("a run leaves nothing behind", arguments: 1...20 as ClosedRange<UInt64>) func leavesNothing(seed: UInt64) throws
+  {
+    weak var world: World?
+    weak var scheduler: Scheduler?
+    weak var journal: Journal?
+    weak var kafka: ModelKafka?
+    weak var history: History?
+    func run() throws {
+      let run = try World(Scenario(seed: seed), isTracing: false)
+      (world, scheduler, journal, kafka, history) = (run, run.scheduler, run.journal, run.kafka, run.history)
+      #expect(try run.run().switches > 0)
+    }
+    try run()
+    #expect(world == nil && scheduler == nil && journal == nil && kafka == nil && history == nil)
+  }
+
   /// Each special ending is reached, and is what it should be.
   @Test(arguments: Scenario.Special.allCases) func specialScenarios(special: Scenario.Special) throws {
     let report = try Campaign(seeds: Array(1...12)).run(special.rawValue) { seed in
