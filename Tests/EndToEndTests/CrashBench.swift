@@ -146,18 +146,37 @@ final class CrashBench {
 
   /// Produces in order; small batches, for a broker returns whole ones. The embedded broker is slow only afterwards: it
   /// does not keep fetches waiting as the real one does, and a run must have a middle.
-  func produce(_ records: some Collection<CrashRecord>) throws {
+  ///
+  /// Each goes where its key belongs by hand, and where they are is checked: a producer that has seen but some partitions
+  /// of a new topic puts records elsewhere.
+  ///
+  /// - Parameter partitionCount: of the topic, when that was changed.
+  func produce(_ records: some Collection<CrashRecord>, partitionCount: Int32? = nil) throws {
+    let partitionCount = partitionCount ?? partitions
+    let before = try logEnds(partitionCount)
     try embedded?.setRoundTrip(milliseconds: 0, broker: 1)
     defer { try? embedded?.setRoundTrip(milliseconds: 5, broker: 1) }
     let producer = try Producer(
       client(["batch.num.messages": String(max(1, records.count / 600))]), ProducerOptions(.idempotent))
     let topic = try producer.topic(input)
+    var expected = before
+    let deadline = Date() + 60
     for record in records {
-      try Array(record.value.utf8).withUnsafeBytes { value in
-        guard let key = record.key else {
-          return try producer.produce(to: topic, partition: 0, key: nil, value: value)
+      let partition = record.partition(of: partitionCount)
+      expected[Int(partition)] += 1
+      func send(_ key: UnsafeRawBufferPointer?, _ value: UnsafeRawBufferPointer) throws {
+        while true {
+          do throws(KafkaError) {
+            return try producer.produce(to: topic, partition: partition, key: key, value: value)
+          } catch {
+            guard error.code == .unknownPartition, Date() < deadline else { throw error }
+            producer.poll(timeoutMilliseconds: 50)
+          }
         }
-        try Array(key.utf8).withUnsafeBytes { try producer.produce(to: topic, key: $0, value: value) }
+      }
+      try Array(record.value.utf8).withUnsafeBytes { value in
+        guard let key = record.key else { return try send(nil, value) }
+        try Array(key.utf8).withUnsafeBytes { try send($0, value) }
       }
     }
     try producer.flush(timeoutMilliseconds: 120_000)
@@ -165,7 +184,29 @@ final class CrashBench {
     guard report.failed == 0, report.delivered == records.count else {
       throw BinaryError(description: "not all records were produced: \(report)")
     }
+    let ends = try logEnds(partitionCount)
+    guard ends == expected else {
+      throw BinaryError(description: "\(input) ends at \(ends) and not at \(expected) after all was acknowledged")
+    }
     produced += records.count
+  }
+
+  /// The end offset of each partition of the input.
+  func logEnds(_ partitionCount: Int32) throws -> [Int64] {
+    let deadline = Date() + 60
+    func end(_ partition: Int32) throws -> Int64 {
+      while true {
+        do throws(KafkaError) {
+          return try watcher?.watermarks(of: TopicPartition(input, partition), timeoutMilliseconds: 20_000).latest ?? 0
+        } catch {
+          guard error.isRetriable || error.code == .unknownPartition, Date() < deadline else { throw error }
+          // Partitions that were added: the client knows the topic as it was until it asks again.
+          _ = try? watcher?.topicMetadata([input], timeoutMilliseconds: 5_000)
+          usleep(100_000)
+        }
+      }
+    }
+    return try (0..<partitionCount).map { try end($0) }
   }
 
   /// One record, however large; the broker sees it compressed.

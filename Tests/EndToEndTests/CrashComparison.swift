@@ -76,6 +76,16 @@ struct CrashExpectation: Sendable {
     dead: [CrashOutput], _ repeats: Repeats
   ) -> CrashVerdict {
     var verdict = CrashVerdict()
+    // First: a record that was rejected explains what is missing below. The clock of a dead letter is no matter of
+    // comparison: its origin and reason are.
+    let deadOnce = verdict.once("dead letter", dead, repeats).map { letter in
+      (
+        Fields.value("partition", in: letter.value) + " " + Fields.value("offset", in: letter.value),
+        Fields.value("reason", in: letter.value)
+      )
+    }
+    verdict.match("dead letter", deadOnce.map { ($0.0, rejected[$0.0] == "" ? "" : $0.1) }, rejected)
+
     let tagsOnce = verdict.once("tag change", liveTags, repeats)
     verdict.match("tag change", tagsOnce.map { (Fields.tagName($0.value), Fields.withoutOrigin($0.value)) }, tags)
     verdict.checkSequences(tagsOnce)
@@ -89,14 +99,6 @@ struct CrashExpectation: Sendable {
     for profile in liveProfiles { last[profile.key] = profile.value }
     verdict.match("profile", last.map { ($0.key, $0.value) }, profiles)
 
-    // The clock of a dead letter is no matter of comparison: its origin and reason are.
-    let deadOnce = verdict.once("dead letter", dead, repeats).map { letter in
-      (
-        Fields.value("partition", in: letter.value) + " " + Fields.value("offset", in: letter.value),
-        Fields.value("reason", in: letter.value)
-      )
-    }
-    verdict.match("dead letter", deadOnce.map { ($0.0, rejected[$0.0] == "" ? "" : $0.1) }, rejected)
     return verdict
   }
 }

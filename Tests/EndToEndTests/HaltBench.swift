@@ -41,15 +41,45 @@ extension CrashBench {
 
   /// A run to the end of the input.
   func runToEnd(_ stream: CrashStream) throws -> Said {
-    let daemon = try start(["--stop-at-end", "--until", stream.until])
-    let status = try daemon.wait(limitSeconds: 180)
-    return Said(status: status, output: "", errors: daemon.log)
+    for _ in 0..<Self.restartsMax {
+      let daemon = try start(["--stop-at-end", "--until", stream.until])
+      let status = try daemon.wait(limitSeconds: 300)
+      if status != Self.restart { return Said(status: status, output: "", errors: daemon.log) }
+    }
+    throw BinaryError(description: "asked for a restart \(Self.restartsMax) times")
   }
+
+  /// A broker that is slow for too long ends a run with this; systemd starts it again, and so do we.
+  private static let restart: Int32 = 75
+  private static let restartsMax = 8
 
   /// A run that ends by `signal` once so many records are committed. Its clock does not go beyond the records.
   func run(_ stream: CrashStream, until records: Int, then signal: Int32) throws {
-    let daemon = try start([])
-    try daemon.wait(until: "\(records) records were committed") { (committedRecords() ?? 0) >= Int64(records) }
+    var daemon = try start([])
+    var restarts = 0
+    var seen: Int64 = -1
+    var deadline = Date() + 300
+    while seen < Int64(records) {
+      // However slow, as long as it goes on.
+      if let now = committedRecords(), now > seen {
+        seen = now
+        deadline = Date() + 120
+      }
+      if !daemon.isRunning {
+        restarts += 1
+        guard try daemon.wait(limitSeconds: 5) == Self.restart, restarts <= Self.restartsMax else {
+          throw BinaryError(description: "ended at \(seen) of \(records) records: \(daemon.log.suffix(3000))")
+        }
+        daemon = try start([])
+      }
+      guard Date() < deadline else {
+        let ends = try logEnds(partitions)
+        throw BinaryError(
+          description: "no progress from \(seen) to \(records) records (the log ends at \(ends)): "
+            + "\(daemon.log.suffix(3000))")
+      }
+      usleep(10_000)
+    }
     daemon.send(signal)
     let status = try daemon.wait(limitSeconds: 60)
     guard status == (signal == SIGKILL ? -SIGKILL : 0) else {

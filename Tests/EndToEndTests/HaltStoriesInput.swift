@@ -113,11 +113,11 @@ extension CrashTests.HaltsAndRecovery {
       try bench.produce(stream.records[..<half])
       // It notices while it runs.
       let daemon = try bench.start([])
-      try daemon.wait(until: "all is committed") { (bench.committedRecords() ?? 0) >= Int64(half) }
+      try daemon.wait(until: "all is committed", limitSeconds: 300) { (bench.committedRecords() ?? 0) >= Int64(half) }
       try Admin(bench.client()).createPartitions(of: bench.input, count: 3, timeoutMilliseconds: 30_000)
       let status = try daemon.wait(limitSeconds: 120)
       try expect(status == 70 && daemon.log.contains("has 3 partitions now, it had 2"), daemon.log)
-      try bench.produce(stream.records[half...])
+      try bench.produce(stream.records[half...], partitionCount: 3)
       // And when it starts. No partition is begun, not even the new one.
       let end = try bench.runToEnd(stream)
       try expect(end.status == 70 && end.errors.contains("was built with 2 partitions"), end.errors)
