@@ -165,7 +165,8 @@ final class Checks {
   /// Every record exactly once, in order.
   private func checkInputs(_ reference: Reference, _ partition: Int32, _ world: World) {
     for (index, topic) in world.kafka.topics.enumerated() {
-      let there = world.kafka.logs[TopicPartition(topic, partition)]?.records.map(\.offset) ?? []
+      let begin = world.beginnings[TopicPartition(topic, partition)] ?? 0
+      let there = world.kafka.logs[TopicPartition(topic, partition)]?.records.map(\.offset).filter { $0 >= begin } ?? []
       let read = reference.consumed[index]
       if there != read {
         let lost = Set(there).subtracting(read).sorted()

@@ -160,6 +160,10 @@ extension World {
 
   private func expire() {
     guard let partition = kafka.all.randomElement(using: &random), let end = kafka.logs[partition]?.end else { return }
+    if kafka.committed[partition] == nil {
+      journal.note("retention: before the group's first commit")
+      beginnings[partition] = end
+    }
     kafka.expire(partition, below: end)
   }
 

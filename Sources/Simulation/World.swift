@@ -43,6 +43,9 @@ package final class World {
   private(set) var recordCount = 0
   /// Refused or halted for good, with the reason: allowed in special scenarios only.
   private(set) var refused: [Int32: String] = [:]
+  /// Where there was no commit yet when records were deleted: a group that begins later begins with what is left, and what was
+  /// before is nobody's loss.
+  var beginnings: [TopicPartition: Int64] = [:]
   /// The disk as it was before its bits were flipped.
   var undamaged: ModelDisk?
   /// Whose files are not what was written: of the others everything is promised.
@@ -228,9 +231,9 @@ package final class World {
     shownAt = scheduler.now / 5_000_000
     for member in members {
       for shown in member.life?.published.read().partitions ?? [] {
-        let behind = shown.clock.map {
-          (scheduler.now * wallRate + member.wallOffset - $0.microseconds) / wallRate / 1_000
-        }
+        // A task that was never given an event has no time yet.
+        let begun = shown.clock.flatMap { $0 >= Self.firstInstant - .days(1) ? $0 : nil }
+        let behind = begun.map { (scheduler.now * wallRate + member.wallOffset - $0.microseconds) / wallRate / 1_000 }
         journal.say(
           "\(member.name): partition \(shown.partition) \(shown.phase), \(behind.map(String.init) ?? "?") ms behind; "
             + shown.detail)
