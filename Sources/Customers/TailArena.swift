@@ -20,7 +20,7 @@ package struct TailArena: ~Copyable {
   /// Before each block: its owner's address, and in the upper 16 bits its granules, these 8 bytes among them.
   private static let headBytes = 8
   /// A new segment costs memory, cleaning one costs time: holes may take up to one part in so many of what is in use.
-  private static let holesAtMost = 6
+  private static let holesAtMost = 8
 
   /// What stands at the beginning of a segment.
   private struct Segment {

@@ -96,7 +96,7 @@ import Testing
       }
     }
     #expect(!holders.isCleaningDue)
-    // A sixth of holes, heads, the ends of segments, and what a chunk has ahead.
+    // An eighth of holes, heads, the ends of segments, and what a chunk has ahead.
     let bound = holders.bytesInUse * 5 / 4 + 1 << 20
     #expect(
       holders.bytesReserved < bound, "\(holders.bytesReserved) for \(holders.bytesInUse) in use")

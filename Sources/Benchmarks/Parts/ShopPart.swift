@@ -78,8 +78,8 @@ extension Bench {
   }
 
   private func shopStages() throws -> EngineStages {
-    // Enough that what a table reserves ahead is little; 2.9 million events.
-    var shop = ActiveShop(customers: 4_000)
+    // Enough that what a table reserves ahead is little; 12 million events.
+    var shop = ActiveShop(customers: 16_000)
     var stages = try EngineStages(.rules, config: options.config)
     var refused = 0
     var progress = CommandSupport.Progress(
