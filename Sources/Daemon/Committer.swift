@@ -120,7 +120,7 @@ final class Committer {
         if let failure = producer.takeDeliveryReport().firstFailure, failure.error.isRefusedRecord {
           return .halt(failure.undeliverable)
         }
-        return .aborted
+        return discardUnsent() ?? .aborted
       case .refused:
         _ = producer.takeDeliveryReport()
         #if PlantedBugs
@@ -133,12 +133,25 @@ final class Committer {
             continue
           }
         #endif
-        return .refused
+        return discardUnsent() ?? .refused
       case .exit(let reason): return .exit(reason)
       case .halt(let reason): return .halt(reason)
       }
     }
     return .exit("the commit ended without an outcome")
+  }
+
+  /// Nothing of an epoch that was given up goes out later, when a successor has gone on: an abort sees to that for a
+  /// transaction. Returns how the process ends where it cannot be done.
+  private func discardUnsent() -> EpochOutcome.Result? {
+    guard delivery == .atLeastOnce else { return nil }
+    #if PlantedBugs
+      if PlantedBug.isPlanted(.keepQueueOfLost) { return nil }
+    #endif
+    do {
+      try producer.discardUnacknowledged()
+      return nil
+    } catch { return .exit("the producer could not be replaced: \(error)") }
   }
 
   private func isTimeUp(_ action: TransactionMachine.Action, _ now: Int64) -> Bool {

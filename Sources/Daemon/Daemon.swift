@@ -84,9 +84,10 @@ public struct Daemon: Sendable {
         watchThread.join()
       }
       let consumer = try Consumer(kafka, ConsumerOptions(groupID: configuration.kafka.group))
-      let producer = try Producer(kafka, producerOptions(configuration))
+      let options = producerOptions(configuration)
+      let producer = try KafkaProducerPort { () throws(KafkaError) in try Producer(kafka, options) }
       let dataPlane = DataPlane(
-        settings, consumer: KafkaConsumerPort(consumer), producer: KafkaProducerPort(producer), wall: SystemWall(),
+        settings, consumer: KafkaConsumerPort(consumer), producer: producer, wall: SystemWall(),
         stop: stop, looks: looks, published: published, notifier: notifier)
       return dataPlane.run(partitionCount: plan.partitionCount)
     } catch let error as KafkaError {

@@ -101,18 +101,25 @@ final class KafkaConsumerPort: ConsumerPort {
 }
 
 /// A producer, its opened topics and its one reusable list of headers.
-final class KafkaProducerPort: ProducerPort {
-  private let producer: Producer
+package final class KafkaProducerPort: ProducerPort {
+  private let makeProducer: () throws(KafkaError) -> Producer
+  private var producer: Producer
   private var headers = RecordHeaders(capacity: 1_024)
+  /// Of producers that were replaced.
+  private var earlierEvents: [ClientEvent] = []
 
-  init(_ producer: Producer) { self.producer = producer }
+  /// - Parameter makeProducer: called at once, and for each producer that takes another's place.
+  package init(_ makeProducer: @escaping () throws(KafkaError) -> Producer) throws(KafkaError) {
+    self.makeProducer = makeProducer
+    producer = try makeProducer()
+  }
 
-  func initTransactions(timeoutMilliseconds: Int32) -> TransactionOutcome {
+  package func initTransactions(timeoutMilliseconds: Int32) -> TransactionOutcome {
     producer.initTransactions(timeoutMilliseconds: timeoutMilliseconds)
   }
-  func beginTransaction() -> TransactionOutcome { producer.beginTransaction() }
+  package func beginTransaction() -> TransactionOutcome { producer.beginTransaction() }
 
-  func produce(_ record: OutputRecord) throws(KafkaError) {
+  package func produce(_ record: OutputRecord) throws(KafkaError) {
     let topic = try producer.topic(record.topic)
     headers.removeAll()
     for header in record.headers { headers.append(header.name, header.value) }
@@ -121,7 +128,7 @@ final class KafkaProducerPort: ProducerPort {
       to: topic, key: record.key, value: record.value, headers: headers, queueTimeoutMilliseconds: 1_000)
   }
 
-  func sendOffsets(_ offsets: [PartitionOffset], membership: any GroupMembership, timeoutMilliseconds: Int32)
+  package func sendOffsets(_ offsets: [PartitionOffset], membership: any GroupMembership, timeoutMilliseconds: Int32)
     -> TransactionOutcome
   {
     guard let group = membership as? GroupMetadata else {
@@ -130,20 +137,30 @@ final class KafkaProducerPort: ProducerPort {
     }
     return producer.sendOffsets(offsets, groupMetadata: group, timeoutMilliseconds: timeoutMilliseconds)
   }
-  func commitTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome {
+  package func commitTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome {
     producer.commitTransaction(timeoutMilliseconds: timeoutMilliseconds)
   }
-  func abortTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome {
+  package func abortTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome {
     producer.abortTransaction(timeoutMilliseconds: timeoutMilliseconds)
   }
-  func flush(timeoutMilliseconds: Int32) throws(KafkaError) {
+  package func flush(timeoutMilliseconds: Int32) throws(KafkaError) {
     try producer.flush(timeoutMilliseconds: timeoutMilliseconds)
   }
-  func takeDeliveryReport() -> DeliveryReport { producer.takeDeliveryReport() }
-  var fatalError: KafkaError? { producer.fatalError }
-  func drainEvents() -> [ClientEvent] {
+  /// By a new producer in the old one's place. librdkafka's purge alone would not do: an idempotent producer counts its
+  /// records, and those taken out of the queue leave a gap in the count that the broker does not accept.
+  package func discardUnacknowledged() throws(KafkaError) {
+    guard producer.outstandingCount > 0 else { return }
+    let new = try makeProducer()
+    producer.purge()
+    earlierEvents = drainEvents()
+    producer = new
+  }
+  package func takeDeliveryReport() -> DeliveryReport { producer.takeDeliveryReport() }
+  package var fatalError: KafkaError? { producer.fatalError }
+  package func drainEvents() -> [ClientEvent] {
     producer.poll()
-    return producer.drainEvents().events
+    defer { earlierEvents = [] }
+    return earlierEvents + producer.drainEvents().events
   }
 }
 

@@ -89,6 +89,16 @@ public struct OutputRecord {
   public var value: UnsafeRawBufferPointer
   /// Name and value of each header.
   public var headers: [(name: StaticString, value: UnsafeRawBufferPointer)]
+
+  package init(
+    topic: String, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer,
+    headers: [(name: StaticString, value: UnsafeRawBufferPointer)]
+  ) {
+    self.topic = topic
+    self.key = key
+    self.value = value
+    self.headers = headers
+  }
 }
 
 /// The one producer of the process; confined to the committer's thread.
@@ -101,6 +111,10 @@ public protocol ProducerPort: AnyObject {
   func commitTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome
   func abortTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome
   func flush(timeoutMilliseconds: Int32) throws(KafkaError)
+  /// Without transactions (an abort does it there): what was produced and is not acknowledged is given up. What was not
+  /// sent yet never will be; what is on its way may still arrive.
+  /// - Throws: when the producer cannot be made ready for what comes next: end the process.
+  func discardUnacknowledged() throws(KafkaError)
   func takeDeliveryReport() -> DeliveryReport
   var fatalError: KafkaError? { get }
   func drainEvents() -> [ClientEvent]

@@ -146,6 +146,10 @@ public final class Producer {
     throw KafkaError(code, during: "flush", reason: "\(outstandingCount) records are not yet acknowledged")
   }
 
+  /// Gives up every record that is not acknowledged; those that are on their way may arrive all the same. An idempotent
+  /// producer is not to be used any more afterwards: its count of records has a gap.
+  package func purge() { rd_kafka_purge(handle.raw, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT) }
+
   /// How many records are queued or under way, delivery reports not yet served among them.
   public var outstandingCount: Int { Int(rd_kafka_outq_len(handle.raw)) }
 

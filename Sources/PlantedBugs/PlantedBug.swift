@@ -37,6 +37,8 @@ public enum PlantedBug: Int, CaseIterable, Sendable {
   case applyRepeated
   /// Records that were fetched before an abort are applied after it.
   case applyStaleBatch
+  /// at_least_once: what an epoch that was given up had produced stays in the producer's queue.
+  case keepQueueOfLost
 
   private static let active = Atomic<Int>(0)
 

@@ -85,6 +85,7 @@ final class Member {
     client.consumer = consumer
     let isTransactional = configuration.delivery == .exactlyOnce
     let producer = ModelProducer(world.kafka, client, transactionalID: isTransactional ? "g-\(name)" : nil)
+    client.producer = producer
     let partitions = world.scenario.partitions
     do {
       life.thread = try world.scheduler.start(client.name, of: process) {

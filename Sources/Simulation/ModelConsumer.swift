@@ -234,6 +234,10 @@ package final class ModelConsumer: ConsumerPort {
 
   package func unassign() throws(KafkaError) {
     try enter("unassign")
+    if let producer = client.producer, producer.unacknowledged > 0 {
+      kafka.journal.violate(
+        "calls", "\(client.name) gives its partitions back with \(producer.unacknowledged) records still to be sent")
+    }
     assignments += 1
     positions = [:]
     announcedEnd = [:]

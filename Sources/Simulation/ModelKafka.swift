@@ -63,6 +63,8 @@ package final class ModelKafka {
   /// No broker can be reached.
   package var isAway = false
   package var coordinatorAwayUntil: Int64 = .min
+  /// Of the topics that are written; the others can be read.
+  package var outputsAwayUntil: Int64 = .min
   /// Called with the offsets of each commit at the moment it is decided.
   package var onCommit: ([PartitionOffset], Membership) -> Void = { _, _ in }
 

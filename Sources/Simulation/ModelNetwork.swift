@@ -30,6 +30,7 @@ package final class ModelClient {
   /// Cut off from the brokers until this simulated instant.
   package var cutOffUntil: Int64 = .min
   weak var consumer: ModelConsumer?
+  weak var producer: ModelProducer?
 
   package init(name: String, process: SimulatedProcess) {
     self.name = name
@@ -59,6 +60,8 @@ extension ModelKafka {
   /// Which broker a request is for.
   enum Destination {
     case leader
+    /// The leaders of the topics that are written.
+    case outputs
     /// The coordinator of the group or of a transactional id, which may be moving.
     case coordinator
   }
@@ -108,8 +111,10 @@ extension ModelKafka {
     if let until = request.client.silentUntil(now) {
       return at(until + draw(1_000...200_000)) { self.attempt(request) }
     }
-    if isAway || (request.destination == .coordinator && coordinatorAwayUntil > now) {
-      journal.note(isAway ? "request: broker away" : "request: no coordinator")
+    if isAway || unreachableUntil(request.destination) > now {
+      journal.note(
+        isAway
+          ? "request: broker away" : request.destination == .outputs ? "request: no leader" : "request: no coordinator")
       return at(now + draw(100_000...500_000)) { self.attempt(request) }
     }
     let fate = Int.random(in: 0..<1_000, using: &random)
@@ -128,6 +133,14 @@ extension ModelKafka {
       at(now + draw(100_000...12_000_000)) { _ = self.serve(request) }
     }
     arrive(request, after: draw(faults.latency))
+  }
+
+  private func unreachableUntil(_ destination: Destination) -> Int64 {
+    switch destination {
+    case .leader: .min
+    case .outputs: outputsAwayUntil
+    case .coordinator: coordinatorAwayUntil
+    }
   }
 
   private func lose<Answer>(_ request: Request<Answer>, _ what: String, arrives: Bool) {

@@ -173,6 +173,24 @@ package final class ModelProducer: ProducerPort {
     return end(.abort, "abort transaction", timeoutMilliseconds)
   }
 
+  /// Records of which nobody knows whether they arrive.
+  var unacknowledged: Int { queue.count + (inFlight?.outputs.count ?? 0) }
+
+  package func discardUnacknowledged() throws(KafkaError) {
+    if let end = enter(), let error = end.error { throw error }
+    if id != nil {
+      kafka.journal.violate("calls", "records are discarded inside a transaction")
+    }
+    if unacknowledged > 0 { kafka.journal.note("producer: unacknowledged records discarded") }
+    // What is on its way is not called back; it is not sent again.
+    queue = []
+    inFlight = nil
+    queuedSince = nil
+    delivered = 0
+    failed = 0
+    problem = nil
+  }
+
   private func end(_ operation: Operation, _ name: String, _ timeoutMilliseconds: Int32) -> TransactionOutcome {
     guard let id else { return .fatal(KafkaError(.wrongState, during: name)) }
     let identity = identity
@@ -253,7 +271,7 @@ package final class ModelProducer: ProducerPort {
     let identity = identity
     var hasArrived = false
     kafka.send(
-      "produce", from: client, to: .leader, isWanted: { self.inFlight?.number == number },
+      "produce", from: client, to: .outputs, isWanted: { self.inFlight?.number == number },
       serve: { () -> TransactionAnswer? in
         // The partition's leader cannot write it, for longer than the client tries.
         if self.kafka.chance(permille: self.kafka.faults.refusedBatch) { return .refused(.messageTimedOut) }

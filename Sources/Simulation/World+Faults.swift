@@ -11,6 +11,11 @@ extension World {
     guard let member = members.randomElement(using: &random) else { return }
     if scenario.special == .powerLoss, percent(40) { return losePowerInWrite(member.disk) }
     if scenario.special == .silentJoiners, percent(40) { return silenceJoiner() }
+    if scenario.delivery == .atLeastOnce, percent(10) {
+      journal.note("fault: leaders of outputs away")
+      kafka.outputsAwayUntil = kafka.now + draw(100_000...25_000_000)
+      return
+    }
     switch Int.random(in: 0..<22, using: &random) {
     case 0..<3:
       guard member.isUp else { return }

@@ -308,6 +308,7 @@ package final class World {
     kafka.faults = NetworkFaults()
     kafka.isAway = false
     kafka.coordinatorAwayUntil = .min
+    kafka.outputsAwayUntil = .min
     for member in members {
       member.disk.setFaults { $0 = ModelDisk.Faults() }
       member.heal()

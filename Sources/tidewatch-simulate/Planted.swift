@@ -67,6 +67,11 @@ struct Planted: ParsableCommand {
       var scenario = Scenario(seed: seed)
       switch bug {
       case .skipOutbox: scenario.delivery = .atLeastOnce
+      case .keepQueueOfLost:
+        // A member must lose its partitions with something in its producer's queue.
+        scenario.delivery = .atLeastOnce
+        scenario.members = 2 + Int(seed % 2)
+        scenario.faultSeconds = 1
       case .acceptTornTail:
         // Under exactly_once the committed tag says what is beyond the truth.
         scenario.delivery = .atLeastOnce

@@ -353,6 +353,11 @@ final class FakeProducer: ProducerPort {
   func flush(timeoutMilliseconds: Int32) throws(KafkaError) {
     if faults.call() { throw FakeFaults.death("flush") }
   }
+  func discardUnacknowledged() throws(KafkaError) {
+    if faults.call() { throw FakeFaults.death("discard") }
+    precondition(!isTransactional, "a transaction is aborted instead")
+    failed = 0
+  }
   func takeDeliveryReport() -> DeliveryReport {
     defer { failed = 0 }
     let failure = DeliveryFailure(

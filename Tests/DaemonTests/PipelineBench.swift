@@ -23,7 +23,7 @@ final class PipelineBench {
   private(set) var end: DataPlaneEnd?
   private var configuration: Configuration
 
-  init(records: Int) throws {
+  init(records: Int, delivery: Configuration.Delivery = .exactlyOnce) throws {
     let cluster = ScriptedCluster()
     consumer = ScriptedConsumer(cluster, scheduler)
     producer = ScriptedProducer(cluster, scheduler)
@@ -31,7 +31,7 @@ final class PipelineBench {
       text: """
         kafka: { bootstrap: 'x:1', group: g }
         inputs: [{ topic: a }]
-        delivery: exactly_once
+        delivery: \(delivery.rawValue)
         epoch: { interval: 100ms, max_events: 10 }
         state: { dir: /state }
         """, file: "t.yaml")
@@ -173,7 +173,9 @@ final class ScriptedConsumer: ConsumerPort {
   func committed(for partitions: [TopicPartition], timeoutMilliseconds: Int32) throws(KafkaError) -> [CommittedOffset] {
     partitions.map { CommittedOffset(partition: $0, committed: cluster.committed) }
   }
-  func commitSync(_ offsets: [PartitionOffset], timeoutMilliseconds: Int32) throws(KafkaError) {}
+  func commitSync(_ offsets: [PartitionOffset], timeoutMilliseconds: Int32) throws(KafkaError) {
+    cluster.committed = offsets.last ?? cluster.committed
+  }
   func earliestOffsets(of partitions: [TopicPartition], timeoutMilliseconds: Int32) throws(KafkaError)
     -> [PartitionOffset]
   {
@@ -193,6 +195,12 @@ final class ScriptedProducer: ProducerPort {
   var isBlocked = false
   /// Offsets are not answered either.
   var isBlockedAtOffsets = false
+  /// Without transactions: nothing is acknowledged.
+  var isBlockedAtFlush = false
+  var discardFailure: KafkaError?
+  /// Without transactions: ids of outputs by what became of them.
+  private(set) var delivered: [String] = []
+  private(set) var discarded: [String] = []
   /// Ids of outputs that were committed, in order.
   private(set) var committed: [String] = []
   private(set) var lastValue = ""
@@ -249,7 +257,19 @@ final class ScriptedProducer: ProducerPort {
     aborts += 1
     return .done
   }
-  func flush(timeoutMilliseconds: Int32) throws(KafkaError) {}
+  func flush(timeoutMilliseconds: Int32) throws(KafkaError) {
+    if isBlockedAtFlush, !open.isEmpty {
+      scheduler.sleep(microseconds: Int64(timeoutMilliseconds) * 1_000)
+      throw KafkaError(.timedOut, during: "flush", isRetriable: true)
+    }
+    delivered += open.map(\.id)
+    open = []
+  }
+  func discardUnacknowledged() throws(KafkaError) {
+    if let discardFailure { throw discardFailure }
+    discarded += open.map(\.id)
+    open = []
+  }
   /// What became of a record.
   var failure: DeliveryFailure?
   func takeDeliveryReport() -> DeliveryReport {

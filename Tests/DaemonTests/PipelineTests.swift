@@ -93,6 +93,40 @@ import Testing
     #expect(bench.end == DataPlaneEnd(.ok))
   }
 
+  @Test(
+    "at_least_once, lost or out of time: what was not acknowledged will not be sent any more", arguments: [true, false])
+  func discarded(isLost: Bool) throws {
+    let bench = try PipelineBench(records: 15, delivery: .atLeastOnce)
+    bench.producer.isBlockedAtFlush = true
+    try bench.run { bench in
+      bench.waitUntil { bench.consumer.applied.count == 15 }
+      bench.consumer.next = [isLost ? .lost(bench.consumer.all) : .revoked(bench.consumer.all)]
+      bench.waitUntil { !bench.consumer.isAssigned }
+      #expect(bench.producer.discarded == (0..<10).map { "0-0-\($0)" })
+      bench.producer.isBlockedAtFlush = false
+      bench.consumer.next = [.assigned(bench.consumer.all)]
+      // Its block is on disk, and with it what is to be said.
+      bench.waitUntil { bench.producer.delivered.count == 15 }
+      bench.stop.stop()
+    }
+    #expect(bench.end == DataPlaneEnd(.ok))
+    #expect(bench.producer.delivered == (0..<15).map { "0-0-\($0)" })
+  }
+
+  @Test("at_least_once: a producer that cannot be replaced ends the process, to be started again")
+  func notDiscarded() throws {
+    let bench = try PipelineBench(records: 15, delivery: .atLeastOnce)
+    bench.producer.isBlockedAtFlush = true
+    bench.producer.discardFailure = KafkaError(.invalidArgument, during: "create producer")
+    try bench.run { bench in
+      bench.waitUntil { bench.consumer.applied.count == 15 }
+      bench.consumer.next = [.lost(bench.consumer.all)]
+      bench.waitUntil { bench.end != nil }
+    }
+    #expect(bench.end?.status == .restart)
+    #expect(bench.end?.reason.contains("the producer could not be replaced") == true)
+  }
+
   @Test("a record that its topic never takes halts with the topic named, instead of aborting for ever")
   func refusedRecord() throws {
     let bench = try PipelineBench(records: 15)
