@@ -31,7 +31,7 @@ help:
 	@echo "make planted        see whether the simulator finds planted defects"
 	@echo "make check          check the configuration in config/"
 	@echo "make check-data     import and replay the published data sets in ../shared/data"
-	@echo "make fuzz           fuzz TARGET (reader, native, segment, engine, rules, config, tag) for TIME seconds"
+	@echo "make fuzz           fuzz TARGET (reader, outbox, native, segment, engine, rules, config, tag) for TIME seconds"
 	@echo "make format         format all Swift sources in place"
 	@echo "make format-check   fail if anything is not formatted"
 	@echo "make deps           install missing C libraries through apt-get (done by the others too)"

@@ -171,7 +171,7 @@ let package = Package(
     .target(
       name: "FuzzChecks",
       dependencies: [
-        "Checkpoint", "CheckpointTesting", "Configuration", "Engine", "Events", "Rules", "CXXHash",
+        "Checkpoint", "CheckpointTesting", "Configuration", "Daemon", "Engine", "Events", "Rules", "CXXHash",
       ], path: "Tests/Fuzz/Checks", swiftSettings: settings),
     .testTarget(
       name: "FuzzTests", dependencies: ["FuzzChecks"], swiftSettings: settings),

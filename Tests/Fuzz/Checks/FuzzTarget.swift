@@ -13,6 +13,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case native
   /// One record in the Segment format.
   case segment
+  /// What an epoch of at_least_once has to say again after a crash, read from its block.
+  case outbox
   /// Native records, one a line, through the engine, its checkpoint and back.
   case engine
   /// A rule file.
@@ -27,6 +29,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .reader: try ReaderCheck.run(bytes)
     case .native: try DecoderCheck.run(bytes, .native)
     case .segment: try DecoderCheck.run(bytes, .segment)
+    case .outbox: try OutboxCheck.run(bytes)
     case .engine: try EngineCheck.run(bytes)
     case .rules: try TextChecks.rules(bytes)
     case .config: try TextChecks.configuration(bytes)
