@@ -185,8 +185,12 @@ extension DataPlane {
         let resendOutbox = resendOutbox && !PlantedBug.isPlanted(.skipOutbox)
       #endif
       if resendOutbox, let bytes = try store.outbox(of: epoch) {
-        guard let buffer = Outbox.unpack(bytes).flatMap({ Outbox.decode($0) }) else {
-          throw HaltPartition("the outbox of epoch \(epoch) in \(stateDirectory(partition)) cannot be read")
+        guard let buffer = Outbox.read(bytes) else {
+          let directory = stateDirectory(partition)
+          throw HaltPartition(
+            "the outbox of epoch \(epoch) in \(directory) is undamaged, and not in this version's format: start the version "
+              + "that wrote it (`tidewatch checkpoint inspect \(OperatorCommands.quoted(directory))` shows the engine's) and "
+              + "let it end in good order")
         }
         outputs = buffer
         settings.log.info("partition \(partition): resending \(buffer.entries.count) outputs of epoch \(epoch)")

@@ -85,6 +85,13 @@ package enum Outbox {
     }
   }
 
+  /// The records of a block's outbox: packed, or as releases before the packing wrote it. Both state lengths to the last
+  /// byte, which outputs of the other kind do not fit.
+  /// - Returns: nil when it is neither.
+  package static func read(_ outbox: [UInt8]) -> OutputBuffer? {
+    unpack(outbox).flatMap { decode($0) } ?? decode(outbox)
+  }
+
   /// nil when that is not what `pack` has made.
   package static func unpack(_ packed: [UInt8]) -> [UInt8]? {
     guard packed.count > 4 else { return nil }

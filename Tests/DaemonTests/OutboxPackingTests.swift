@@ -1,6 +1,8 @@
 // The outbox as a block holds it: what goes in comes out, and what is not whole is refused.
 
 import Daemon
+import Engine
+import Events
 import ReferenceTesting
 import Testing
 
@@ -23,6 +25,27 @@ import Testing
   }
 
   @Test func nothingComesBackAsNothing() { #expect(Outbox.unpack(Outbox.pack([])) == []) }
+
+  /// The state of a release before the packing may wait for its outbox to be sent again.
+  @Test func whatWasNotPackedIsStillRead() {
+    var buffer = OutputBuffer()
+    for number in 0..<20 {
+      let start = buffer.bytes.count
+      buffer.bytes += Array("c-\(number)1-\(number){}".utf8)
+      let end = buffer.bytes.count
+      buffer.entries.append(
+        OutputBuffer.Entry(
+          topic: .churnAlerts, key: start..<start + 3, id: start + 3..<end - 2, value: end - 2..<end,
+          emittedAt: Instant(microseconds: Int64(number))))
+    }
+    let bytes = Outbox.encode(buffer)
+    for outbox in [bytes, Outbox.pack(bytes)] {
+      #expect(Outbox.read(outbox).map { Outbox.encode($0) } == bytes)
+      #expect(Outbox.read(Array(outbox.dropLast())) == nil)
+    }
+    #expect(Outbox.read([])?.isEmpty == true)
+    #expect(Outbox.read(Outbox.pack([]))?.isEmpty == true)
+  }
 
   @Test func outputsTakeAFractionOfTheirBytes() {
     var random = Seeded(1)

@@ -107,6 +107,38 @@ import Testing
     #expect(end.status == .halted && end.reason.contains("revision 5"))
   }
 
+  @Test("an outbox that says what this version does not know is not sent in part, and not passed over")
+  func newerOutbox()
+    throws
+  {
+    let cluster = FakeCluster(topics: ["a", "b"], partitions: 2)
+    let disk = ModelDisk(seed: 1)
+    cluster.inputs[0][0] = (0..<10).map { FakeCluster.Record(key: [107], value: Array("\($0)".utf8)) }
+    #expect(try run(.atLeastOnce, cluster, disk, FakeFaults(seed: 1)).status == .ok)
+    disk.killProcess()
+    let sent = cluster.outputs.count
+    func appendBlock() throws {
+      let store = try PartitionStore(opening: "/state/g/p0", on: disk)
+      let newest = try #require(store.newestEpoch)
+      try store.truncate(after: newest)
+      var header = try store.block(of: newest).header
+      header.epoch += 1
+      header.cleanShutdown = false
+      var outbox = [UInt8](repeating: 0, count: 21)
+      // A topic that comes later.
+      outbox[0] = 200
+      _ = try store.append(header, outbox: outbox) { _ in }
+      try store.sync()
+    }
+    try appendBlock()
+    disk.killProcess()
+    let end = try run(.atLeastOnce, cluster, disk, FakeFaults(seed: 2))
+    #expect(end.status == .halted)
+    #expect(
+      end.reason.contains("/state/g/p0") && end.reason.contains("`tidewatch checkpoint inspect "), "\(end.reason)")
+    #expect(cluster.outputs.count == sent)
+  }
+
   // MARK: -
 
   /// One process life; it ends by itself when everything is read, or dies.

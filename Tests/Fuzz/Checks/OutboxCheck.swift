@@ -15,6 +15,18 @@ enum OutboxCheck {
   static func run(_ bytes: [UInt8]) throws(FuzzFinding) {
     let read = try throughCheckpoint(bytes)
     try require(read == bytes, "an outbox of \(bytes.count) bytes comes back with \(read.count), or changed")
+    try require(Outbox.unpack(Outbox.pack(bytes)) == bytes, "packed and unpacked, it is other bytes")
+    try checkRecords(bytes)
+    if let unpacked = Outbox.unpack(bytes) { try checkRecords(unpacked) }
+    if let buffer = Outbox.decode(bytes) {
+      let isBoth = Outbox.unpack(bytes) != nil
+      try require(isBoth || Outbox.read(bytes)?.bytes == buffer.bytes, "not packed, it is read as something else")
+      try require(Outbox.read(Outbox.pack(bytes))?.bytes == buffer.bytes, "packed, it is read as something else")
+    }
+  }
+
+  /// - Parameter bytes: not packed.
+  private static func checkRecords(_ bytes: [UInt8]) throws(FuzzFinding) {
     guard let buffer = Outbox.decode(bytes) else { return }
     try require(Outbox.encode(buffer) == bytes, "written again, it is another outbox")
     try require(buffer.isEmpty == bytes.isEmpty, "bytes without a record")
