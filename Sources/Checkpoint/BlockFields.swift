@@ -105,7 +105,7 @@ struct BlockFields {
       modelVersion: model, engineVersion: engine, timeZoneVersion: zone,
       cleanShutdown: bytes.load(UInt32.self, at: Block.flags) & Block.flagCleanShutdown != 0, skips: skips,
       interventions: interventions)
-    return header.faultOfOperatorRecords == nil ? header : nil
+    return header.fault == nil ? header : nil
   }
 }
 

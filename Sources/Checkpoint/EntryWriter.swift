@@ -158,6 +158,6 @@ public struct EntryWriter: ~Copyable {
     if header.offsets.count > CheckpointLimits.topicsMax {
       throw .tooLarge(what: "the list of topics", bytes: header.offsets.count, limit: CheckpointLimits.topicsMax)
     }
-    if let fault = header.faultOfOperatorRecords { throw .misuse("append of a block with \(fault)") }
+    if let fault = header.fault { throw .misuse("append of a block with \(fault)") }
   }
 }

@@ -3,6 +3,7 @@
 /// The next offset to read of one topic's partition.
 public struct TopicOffset: Hashable, Sendable {
   public var topic: String
+  /// From 0.
   public var next: Int64
 
   public init(topic: String, next: Int64) {
@@ -57,6 +58,15 @@ public struct EpochHeader: Hashable, Sendable {
     self.cleanShutdown = cleanShutdown
     self.skips = skips
     self.interventions = interventions
+  }
+}
+
+extension EpochHeader {
+  /// What it says that cannot be; nil if there is nothing. Asked of what is to be written, and of what was read: what is
+  /// read is written again, by a repair for one.
+  var fault: String? {
+    if let offset = offsets.first(where: { $0.next < 0 }) { return "offset \(offset.next) of \(offset.topic)" }
+    return faultOfOperatorRecords
   }
 }
 

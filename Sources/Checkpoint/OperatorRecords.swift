@@ -59,8 +59,7 @@ public struct Intervention: Hashable, Sendable {
 }
 
 extension EpochHeader {
-  /// What is wrong with the lists of operators' decisions; nil if nothing is. Asked of what is to be written, and of
-  /// what was read.
+  /// What is wrong with the lists of operators' decisions; nil if nothing is.
   var faultOfOperatorRecords: String? {
     if skips.count > CheckpointLimits.skipsMax { return "\(skips.count) records to be skipped" }
     if interventions.count > CheckpointLimits.interventionsMax { return "\(interventions.count) interventions" }

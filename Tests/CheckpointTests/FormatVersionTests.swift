@@ -267,6 +267,7 @@ func setChecksum(_ bytes: inout Bytes, from start: Int, to end: Int) {
         return false
       }
     }
+    #expect(refused { $0.offsets[0].next = -1 })
     #expect(refused { $0.skips = [SkippedOffset(topic: "other", offset: 1)] })
     #expect(refused { $0.skips = [SkippedOffset(topic: "orders", offset: -1)] })
     #expect(refused { $0.skips = Array(repeating: SkippedOffset(topic: "orders", offset: 1), count: 2) })
@@ -302,8 +303,10 @@ func setChecksum(_ bytes: inout Bytes, from start: Int, to end: Int) {
     let good = try #require(disk.contents(of: log))
     // The end of the head: name, kind, from, to, wall clock.
     let kind = good.count - 26
-    // From the back: kind unknown, `to` before `from`, the skip's offset negative, one skip more than there are.
-    for (at, byte) in [(kind, UInt8(99)), (kind + 10, 0), (kind - 2 - 6 - 2 - 1, 0xFF), (64 + 94, 2)] {
+    let skip = kind - 2 - 6 - 2 - 8
+    // From the back: kind unknown, `to` before `from`, the offsets of the skip and of its topic negative, one skip more than
+    // there are.
+    for (at, byte) in [(kind, UInt8(99)), (kind + 10, 0), (skip + 7, 0xFF), (skip - 2 - 6 - 1, 0xFF), (64 + 94, 2)] {
       var bytes = good
       #expect(bytes[at] != byte)
       bytes[at] = byte
