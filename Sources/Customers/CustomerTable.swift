@@ -1,5 +1,7 @@
-// All customers of one task: an open-addressing index over flat slots.
+// All customers of one task: an index over flat slots.
 // The index compares 32 hash bits before it looks at a record, and the full id before it believes them.
+// Slots and tails lie in chunks that are never moved, and the index grows bucket by bucket: whoever comes as the millionth
+// costs no more than the first.
 
 import CXXHash
 import Events
@@ -24,9 +26,7 @@ public struct CustomerTable: ~Copyable {
   public private(set) var slotCount = 0
   /// Places below `slotCount` that can be taken again.
   private var freeSlots: [UInt32] = []
-  /// (32 high hash bits, slot number + 1); slot 0 = empty. A power of two, at most 3/4 full.
-  private var index: UnsafeMutablePointer<(tag: UInt32, slot: UInt32)>
-  private var indexCount: Int
+  private var index: SlotIndex
   var arena = TailArena()
   /// Slots changed since the last `drainDirty`, in the order of their first change.
   private var dirtySlots: [UInt32] = []
@@ -39,9 +39,13 @@ public struct CustomerTable: ~Copyable {
 
   public init(seed: UInt64) {
     self.seed = seed
-    indexCount = 1 << 10
-    index = .allocate(capacity: indexCount)
-    index.initialize(repeating: (0, 0), count: indexCount)
+    index = SlotIndex()
+  }
+
+  /// With an index that grows early and may run out of bits, for tests.
+  package init(seed: UInt64, bucketBits: Int, maxDepth: Int) {
+    self.seed = seed
+    index = SlotIndex(bucketBits: bucketBits, maxDepth: maxDepth)
   }
 
   deinit {
@@ -50,7 +54,6 @@ public struct CustomerTable: ~Copyable {
       if let tail = slot.pointee.tail { TailArena.release(tail, capacity: slot.pointee.tailCapacity) }
     }
     for chunk in chunks { chunk.deallocate() }
-    index.deallocate()
   }
 
   /// Changes the seed of an empty table (on restore).
@@ -61,12 +64,12 @@ public struct CustomerTable: ~Copyable {
 
   public var bytesInUse: Int { slotBytes + indexBytes + arena.bytesReserved }
   var slotBytes: Int { chunks.count * Self.slotsPerChunk * MemoryLayout<CustomerSlot>.stride }
-  var indexBytes: Int { indexCount * 8 }
+  var indexBytes: Int { index.bytesInUse }
 
   /// What customers and their index need now; `bytesInUse` also counts what those who were removed, and records that have
   /// moved, left for others.
   public var bytesNeeded: Int {
-    count * MemoryLayout<CustomerSlot>.stride + indexCount * 8 + arena.bytesInUse + removedIDs.capacity
+    count * MemoryLayout<CustomerSlot>.stride + indexBytes + arena.bytesInUse + removedIDs.capacity
       + (dirtySlots.capacity + freeSlots.capacity) * MemoryLayout<UInt32>.stride
   }
 
@@ -88,12 +91,12 @@ public struct CustomerTable: ~Copyable {
 
   /// Asks for the memory in which `find` will look first, so that it is there when a batch comes to it.
   @inline(__always)
-  public func prefetchIndex(_ hash: UInt64) { tw_prefetch(index + Int(truncatingIfNeeded: hash) & (indexCount - 1)) }
+  public func prefetchIndex(_ hash: UInt64) { tw_prefetch(index.first(of: hash)) }
 
   /// Likewise for the record that the index names, and its tail's beginning once that is known.
   @inline(__always)
   public func prefetchRecord(_ hash: UInt64) {
-    let entry = index[Int(truncatingIfNeeded: hash) & (indexCount - 1)]
+    let entry = index.first(of: hash).pointee
     if entry.slot == 0 { return }
     let slot = slot(entry.slot - 1)
     tw_prefetch(slot)
@@ -102,7 +105,7 @@ public struct CustomerTable: ~Copyable {
 
   @inline(__always)
   public func prefetchTail(_ hash: UInt64) {
-    let entry = index[Int(truncatingIfNeeded: hash) & (indexCount - 1)]
+    let entry = index.first(of: hash).pointee
     if entry.slot == 0 { return }
     guard let tail = slot(entry.slot - 1).pointee.tail else { return }
     tw_prefetch(tail)
@@ -114,14 +117,15 @@ public struct CustomerTable: ~Copyable {
 
   @inline(__always)
   public func find(_ id: UnsafeRawBufferPointer, hash: UInt64) -> CustomerIndex? {
-    let tag = UInt32(truncatingIfNeeded: hash >> 32)
-    var position = Int(truncatingIfNeeded: hash) & (indexCount - 1)
-    while index[position].slot != 0 {
-      if index[position].tag == tag {
-        let number = index[position].slot - 1
+    let tag = SlotIndex.tag(of: hash)
+    let bucket = index.bucket(of: hash)
+    var place = index.home(of: tag)
+    while bucket[place].slot != 0 {
+      if bucket[place].tag == tag {
+        let number = bucket[place].slot - 1
         if CustomerRecord(slot: slot(number)).hasID(id) { return CustomerIndex(number: number) }
       }
-      position = (position + 1) & (indexCount - 1)
+      place = index.next(place)
     }
     return nil
   }
@@ -145,7 +149,7 @@ public struct CustomerTable: ~Copyable {
   private mutating func insertNew(_ id: UnsafeRawBufferPointer, hash: UInt64, tagCount: Int) -> CustomerIndex {
     let number = takeSlot()
     CustomerRecord(slot: slot(number)).begin(id: id, tagCount: tagCount, in: &arena)
-    insert(number, hash: hash)
+    index.insert(number, hash: hash)
     return CustomerIndex(number: number)
   }
 
@@ -159,31 +163,6 @@ public struct CustomerTable: ~Copyable {
     slotCount += 1
     slot(number).initialize(to: CustomerSlot())
     return number
-  }
-
-  private mutating func insert(_ number: UInt32, hash: UInt64) {
-    if (slotCount - freeSlots.count) * 4 > indexCount * 3 {
-      indexCount *= 2
-      buildIndex()  // also places `number`
-      return
-    }
-    place(number, hash: hash)
-  }
-
-  private func place(_ number: UInt32, hash: UInt64) {
-    var position = Int(truncatingIfNeeded: hash) & (indexCount - 1)
-    while index[position].slot != 0 { position = (position + 1) & (indexCount - 1) }
-    index[position] = (UInt32(truncatingIfNeeded: hash >> 32), number + 1)
-  }
-
-  private mutating func buildIndex() {
-    index.deallocate()
-    index = .allocate(capacity: indexCount)
-    index.initialize(repeating: (0, 0), count: indexCount)
-    for number in 0..<UInt32(slotCount) where slot(number).pointee.tail != nil {
-      let id = CustomerRecord(slot: slot(number)).id
-      place(number, hash: tw_xxh3_64(id.baseAddress, id.count, seed))
-    }
   }
 
   /// Does a bounded share of what keeps memory in order. Moves what records point to: to be called between two of them,
@@ -232,13 +211,14 @@ public struct CustomerTable: ~Copyable {
     }
     slotCount = Int(kept)
     removedInRestore = []
-    buildIndex()
+    index.removeAll()
+    for number in 0..<kept { index.insert(number, hash: hash(of: CustomerRecord(slot: slot(number)).id)) }
   }
 
   private mutating func free(_ number: UInt32) {
     let slot = slot(number)
     guard let tail = slot.pointee.tail else { return }
-    takeOutOfIndex(number)
+    index.remove(number, hash: hash(of: CustomerRecord(slot: slot).id))
     arena.deallocate(tail, capacity: slot.pointee.tailCapacity)
     // It may be listed as changed: that entry is then for whoever comes here next.
     let dirty = slot.pointee.dirty
@@ -246,25 +226,6 @@ public struct CustomerTable: ~Copyable {
     slot.pointee.dirty = dirty
     freeSlots.append(number)
     count -= 1
-  }
-
-  /// Entries behind it that would not be found over the gap move up.
-  private func takeOutOfIndex(_ number: UInt32) {
-    let mask = indexCount - 1
-    func home(_ number: UInt32) -> Int {
-      Int(truncatingIfNeeded: hash(of: CustomerRecord(slot: slot(number)).id)) & mask
-    }
-    var hole = home(number)
-    while index[hole].slot != number + 1 { hole = (hole + 1) & mask }
-    var next = (hole + 1) & mask
-    while index[next].slot != 0 {
-      if (next - home(index[next].slot - 1)) & mask >= (next - hole) & mask {
-        index[hole] = index[next]
-        hole = next
-      }
-      next = (next + 1) & mask
-    }
-    index[hole] = (0, 0)
   }
 
   /// Calls back with the id of each customer who was removed since the last call and has not come back, valid in the call
@@ -338,7 +299,7 @@ public struct CustomerTable: ~Copyable {
     } else {
       number = takeSlot()
       CustomerRecord(slot: slot(number)).decode(header, id: id, packer.bytes, in: &arena)
-      insert(number, hash: tw_xxh3_64(id.baseAddress, id.count, seed))
+      index.insert(number, hash: hash(of: id))
       return
     }
     CustomerRecord(slot: slot(number)).decode(header, id: id, packer.bytes, in: &arena)
