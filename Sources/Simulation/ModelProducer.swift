@@ -29,6 +29,8 @@ package final class ModelProducer: ProducerPort {
 
   /// The call that is under way in the background, and how it ended.
   private var operation: Operation?
+  /// Counts them: the answer to one that was given up for an abort is not heard any more.
+  private var operations = 0
   private var outcome: TransactionOutcome?
   private var isCommitSent = false
 
@@ -65,7 +67,9 @@ package final class ModelProducer: ProducerPort {
     if operation == nil {
       operation = wanted
       outcome = nil
-      begin { self.outcome = $0 }
+      operations += 1
+      let number = operations
+      begin { if self.operations == number { self.outcome = $0 } }
     } else if operation == wanted {
       kafka.journal.note("producer: \(name) called again")
     } else {
@@ -124,6 +128,7 @@ package final class ModelProducer: ProducerPort {
     if let problem { return .abort(problem) }
     let identity = identity
     let outcome = finish(.sendOffsets, "send offsets", timeoutMilliseconds) { done in
+      let number = operations
       kafka.send(
         "send offsets", from: client, to: .coordinator, isWanted: { self.operation == .sendOffsets },
         serve: { self.kafka.transaction(of: id).addOffsets(identity, offsets, membership) },
@@ -132,6 +137,7 @@ package final class ModelProducer: ProducerPort {
           case .done: done(.done)
           case .fenced: done(.fatal(self.fence("send offsets")))
           case .refused(let code):
+            guard self.operations == number else { return }
             let error = KafkaError(code, during: "send offsets", requiresAbort: true)
             self.problem = error
             done(.abort(error))
