@@ -123,6 +123,9 @@ public final class PartitionStore {
   /// Bytes of the blocks behind the base.
   public var logBytes: UInt64 { generation.logBytes }
 
+  /// The epoch of the base; nil before the first rewrite.
+  public var baseEpoch: UInt64? { generation.base?.epoch }
+
   /// Bytes of the base; 0 before the first rewrite.
   public var baseBytes: UInt64 { generation.base?.fileBytes ?? 0 }
 

@@ -205,7 +205,7 @@ extension DataPlane {
   private func diskState(_ store: PartitionStore, _ committed: [CommittedTopic]) throws -> DiskState {
     let wanted = Set(committed.compactMap { EpochTag($0.metadata) })
     let newest = store.newestEpoch
-    var state = DiskState()
+    var state = DiskState(hasBase: store.baseEpoch != nil)
     for tag in store.tags {
       let offsets =
         tag.epoch == newest || wanted.contains(tag) ? try store.block(of: tag.epoch).header.offsets : []

@@ -107,7 +107,7 @@ public struct PartitionEvidence: Hashable, Sendable {
     DiskState(
       epochs: epochs.map { tag in
         DiskState.Epoch(tag: tag, offsets: blocks.last { $0.tag == tag }?.header.offsets ?? [])
-      }, endsCleanly: newest?.header.cleanShutdown ?? false)
+      }, endsCleanly: newest?.header.cleanShutdown ?? false, hasBase: blocks.contains(where: \.isBase))
   }
 
   /// The newest block whose tag is committed for any topic: its epoch has been committed, whatever came later.

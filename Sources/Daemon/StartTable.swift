@@ -35,10 +35,13 @@ public struct DiskState: Hashable, Sendable {
   public var epochs: [Epoch]
   /// The newest block says that its process ended in good order.
   public var endsCleanly: Bool
+  /// There is a base: its epoch was committed once, and cannot be cut.
+  public var hasBase: Bool
 
-  public init(epochs: [Epoch] = [], endsCleanly: Bool = false) {
+  public init(epochs: [Epoch] = [], endsCleanly: Bool = false, hasBase: Bool = false) {
     self.epochs = epochs
     self.endsCleanly = endsCleanly
+    self.hasBase = hasBase
   }
 }
 
@@ -100,8 +103,12 @@ public func decideStart(committed: [CommittedTopic], disk: DiskState, delivery: 
   let newest = disk.epochs.last
   guard !present.isEmpty else {
     guard let newest else { return .begin }
-    // Epoch 0 is written before it is committed and holds no customer: nothing is lost with it.
-    if disk.epochs.count == 1, newest.tag.epoch == 0 { return .begin }
+    // Epoch 0 is written before it is committed and holds no customer: nothing is lost with it. Where it has become a base
+    // it was committed and the group has forgotten: it is committed once more.
+    if disk.epochs.count == 1, newest.tag.epoch == 0 {
+      return disk.hasBase
+        ? .commitFromDisk(epoch: 0, resendOutbox: false, fromEarliest: newTopics(committed, in: newest)) : .begin
+    }
     #if PlantedBugs
       let endsCleanly = disk.endsCleanly || PlantedBug.isPlanted(.skipCleanShutdown)
     #else

@@ -53,6 +53,10 @@ private let rows: [Row] = [
     name: "nothing committed, only epoch 0 on disk: it died before its first commit, and is empty", committed: nothing,
     disk: disk(0...0), exactlyOnce: .begin),
   Row(
+    name: "nothing committed, epoch 0 on disk as a base: it was committed once, and is again", committed: nothing,
+    disk: DiskState(epochs: disk(0...0).epochs, hasBase: true),
+    exactlyOnce: .commitFromDisk(epoch: 0, resendOutbox: false, fromEarliest: [])),
+  Row(
     name: "nothing committed, state on disk: halt", committed: nothing, disk: disk(0...7),
     exactlyOnce: .halt(.offsetsMissing(newest: tag(7)))),
   Row(
