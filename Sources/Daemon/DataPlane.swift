@@ -458,17 +458,18 @@ package final class DataPlane {
     if case .running = ownership.state, !running, locked.isEmpty { end = endOfHalted }
   }
 
-  /// Of a wave of timers due together, between two looks for records: some milliseconds of work.
-  private static let timersAtOnce = 2_000
+  /// Of a wave of timers due together, in all partitions, between two looks for records: some milliseconds of work.
+  private static let timersAtOnce = 1_000
 
   private func tick() {
     let now = wall.now
     let began = wall.monotonicMicroseconds
     moreDue = false
     outputBytes = 0
+    let share = max(16, Self.timersAtOnce / max(1, tasks.count))
     for task in tasksByPartition {
       guard let task, task.halted == nil else { continue }
-      if task.logic.tick(wall: now, maxTimers: Self.timersAtOnce) { moreDue = true }
+      if task.logic.tick(wall: now, maxTimers: share) { moreDue = true }
       outputBytes += task.logic.outputBytes
     }
     snapshot.maxTickMicroseconds = max(snapshot.maxTickMicroseconds, wall.monotonicMicroseconds - began)
