@@ -12,6 +12,9 @@ let plantedBugs = Target.Dependency.target(name: "PlantedBugs", condition: .when
 
 let package = Package(
   name: "tidewatch",
+  products: [
+    .library(name: "ClockShim", type: .dynamic, targets: ["CClockShim"])
+  ],
   traits: [
     .trait(name: "PlantedBugs", description: "Defects to be switched on one by one: does the simulator find them?")
   ],
@@ -175,6 +178,8 @@ let package = Package(
       ], path: "Tests/Fuzz/Checks", swiftSettings: settings),
     .testTarget(
       name: "FuzzTests", dependencies: ["FuzzChecks"], swiftSettings: settings),
+    // Preloaded into the built binary, whose clock a test then sets.
+    .target(name: "CClockShim", path: "Tests/Shims/CClockShim", linkerSettings: [.linkedLibrary("dl")]),
     // Runs the built binary as a user would.
     .testTarget(
       name: "DaemonTests",

@@ -24,7 +24,7 @@ public enum ExitStatus: Int32, CaseIterable, Sendable {
     case .noInput: "an input file is missing or cannot be opened"
     case .unavailable: "Kafka cannot be reached, or a topic is missing"
     case .software: "halted until an operator has looked: a lost range, damage, a full disk"
-    case .restart: "fenced, or a commit of unknown outcome: start again, nothing is lost"
+    case .restart: "fenced, a commit of unknown outcome, or the system's clock set back: start again, nothing is lost"
     case .cannotCreate: "an output file or directory cannot be created"
     case .inputOutput: "reading or writing failed, for example a full disk"
     case .stateRefused: "state on disk and offsets in Kafka disagree: yours to decide"

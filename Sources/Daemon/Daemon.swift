@@ -33,6 +33,7 @@ public struct Daemon: Sendable {
       clientID: "tidewatch-\(configuration.kafka.group)-\(configuration.kafka.instance)", properties: properties)
   }
 
+  /// With `.restart` the data plane may still be at work: end the process.
   public func run() -> DataPlaneEnd {
     let kafka: KafkaConfiguration
     do throws(KafkaError) { kafka = try Self.kafkaConfiguration(settings.configuration) } catch {
@@ -42,11 +43,30 @@ public struct Daemon: Sendable {
     defer { admin?.cancel() }
 
     let end = Shared<DataPlaneEnd?>(nil)
+    let ended = SystemSignal()
+    let thread: DedicatedThread
     do throws(ThreadError) {
-      let thread = try DedicatedThread("tw-data") { end.write(runDataPlane(kafka)) }
-      thread.join()
+      thread = try DedicatedThread("tw-data") {
+        end.write(runDataPlane(kafka))
+        ended.notify()
+      }
     } catch { return DataPlaneEnd(.failure, "\(error)") }
-    return end.read() ?? DataPlaneEnd(.failure, "the data plane ended without a result")
+    let wall = SystemWall()
+    var setBack = SetBack()
+    while true {
+      if let end = end.read() {
+        thread.join()
+        return end
+      }
+      // The data plane may be in such a wait, so nobody waits for it: whatever was not committed is read again.
+      if let span = setBack.see(wall.now, monotonicMicroseconds: wall.monotonicMicroseconds) {
+        return DataPlaneEnd(
+          .restart,
+          "the system's clock was set back by \(span.microseconds / 1_000_000) s, and waits that are under way in the Kafka "
+            + "client would last as much longer; start again, nothing is lost")
+      }
+      ended.wait(milliseconds: 500)
+    }
   }
 
   private func startAdminServer() -> Task<Void, Never>? {

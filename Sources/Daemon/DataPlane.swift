@@ -110,6 +110,7 @@ package final class DataPlane {
   /// The tasks were taken back in the middle of a batch: the rest of it is ahead of them and will be fetched again.
   var isBatchStale = false
   var memory: MemoryGate
+  var wallWatch = WallWatch()
   var ends: [[Int64]]?
   var lastLook: SourceLook?
   var end: DataPlaneEnd?
@@ -473,6 +474,7 @@ package final class DataPlane {
       outputBytes += task.logic.outputBytes
     }
     snapshot.maxTickMicroseconds = max(snapshot.maxTickMicroseconds, wall.monotonicMicroseconds - began)
+    watchWall(now)
   }
 
   private var isEverythingRead: Bool {

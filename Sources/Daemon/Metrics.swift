@@ -46,6 +46,10 @@ enum Metrics {
         add(["partition": String(partition.partition)], Double(clock.microseconds) / 1e6)
       }
     }
+    out.family(
+      "tidewatch_system_clock_behind_seconds", "gauge",
+      "How far the system's clock is behind what it has shown before; above 0 nothing falls due."
+    ) { $0([:], Double(s.clockBehind.microseconds) / 1e6) }
     out.family("tidewatch_clock_stalled", "gauge", "1 when a required topic does not grow and the clock stands still.")
     { add in
       for partition in s.partitions { add(["partition": String(partition.partition)], partition.isStalled ? 1 : 0) }

@@ -73,6 +73,8 @@ public struct DaemonSnapshot: Sendable {
   public var memoryLimit = 0
   /// The limit is reached: nothing is read.
   public var isMemoryExhausted = false
+  /// How far the system's clock is behind what it has shown before; zero with `clock: event`.
+  public var clockBehind = TimeSpan.seconds(0)
 
   public init() {}
 

@@ -223,8 +223,9 @@ final class CrashBench {
     produced += 1
   }
 
-  func start(_ arguments: [String], member: Int = 0) throws -> DaemonProcess {
-    try DaemonProcess(["run", "--config", configurationPath(member)] + arguments, logs: scratch)
+  func start(_ arguments: [String], member: Int = 0, clock: SettableClock? = nil) throws -> DaemonProcess {
+    try DaemonProcess(
+      ["run", "--config", configurationPath(member)] + arguments, logs: scratch, environment: clock?.environment ?? [:])
   }
 
   /// The committed offset of each partition, 0 where there is none; nil while the broker does not say.

@@ -16,7 +16,7 @@ final class DaemonProcess {
   private let scratch: ScratchDirectory
   private let stderrName: String
 
-  init(_ arguments: [String], logs scratch: ScratchDirectory) throws {
+  init(_ arguments: [String], logs scratch: ScratchDirectory, environment: [String: String] = [:]) throws {
     self.scratch = scratch
     stderrName = "stderr-\(UUID().uuidString)"
     try scratch.write(stderrName, "")
@@ -25,7 +25,9 @@ final class DaemonProcess {
     process.arguments = arguments
     process.currentDirectoryURL = Binary.package
     // A process that crashes is to be gone at once.
-    process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
+    process.environment = ProcessInfo.processInfo.environment
+      .merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
+      .merging(environment) { $1 }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle.nullDevice
     process.standardError = errors

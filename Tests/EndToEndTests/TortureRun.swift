@@ -9,10 +9,12 @@ final class TortureRun {
   /// A process that is started again whenever it ends, as systemd would.
   private final class Member {
     let number: Int
+    let clock: SettableClock
     var process: DaemonProcess
     var restarts = 0
-    init(_ number: Int, _ process: DaemonProcess) {
+    init(_ number: Int, _ clock: SettableClock, _ process: DaemonProcess) {
       self.number = number
+      self.clock = clock
       self.process = process
     }
   }
@@ -24,7 +26,7 @@ final class TortureRun {
   private var members: [Member] = []
   private let feed: TortureFeed
   private var done: [TortureScenario.Kind: Int] = [:]
-  /// Ends with status 75: fenced, or a commit of unknown outcome.
+  /// Ends with status 75.
   private var asked = 0
   private var logs: [String] = []
   private var resent = 0
@@ -50,8 +52,8 @@ final class TortureRun {
 
   // MARK: The members
 
-  private func start(_ number: Int) throws -> DaemonProcess {
-    try bench.start(["--journal", bench.journalDirectory], member: number)
+  private func start(_ number: Int, _ clock: SettableClock) throws -> DaemonProcess {
+    try bench.start(["--journal", bench.journalDirectory], member: number, clock: clock)
   }
 
   /// Keeps the log of a process that has ended, and complains about what no log may say.
@@ -80,13 +82,16 @@ final class TortureRun {
   private func restart(_ member: Member) throws {
     try bury(member)
     member.restarts += 1
-    member.process = try start(member.number)
+    member.process = try start(member.number, member.clock)
   }
 
   // MARK: The cycles
 
   func torment() throws {
-    members = try (0..<scenario.members).map { Member($0, try start($0)) }
+    members = try (0..<scenario.members).map { number in
+      let clock = try SettableClock("clock-\(number)", in: bench.scratch)
+      return Member(number, clock, try start(number, clock))
+    }
     feed.allow(scenario.recordsPerCycle)
     for cycle in 0..<scenario.cycles {
       feed.allow(scenario.recordsPerCycle)
@@ -117,8 +122,13 @@ final class TortureRun {
   }
 
   private func pick() -> TortureScenario.Kind {
-    let kinds = TortureScenario.Kind.allCases.filter {
-      $0 != .broker || (scenario.realBroker != nil && TortureSettings.broker != nil)
+    let kinds = scenario.kinds.filter { kind in
+      switch kind {
+      case .broker: scenario.realBroker != nil && TortureSettings.broker != nil
+      // Nothing depends on the system's clock otherwise.
+      case .clock: scenario.clock == .wall
+      case .kill, .terminate, .freeze: true
+      }
     }
     // All kinds come; which when is up to the seed.
     let fewest = kinds.map { done[$0, default: 0] }.min() ?? 0
@@ -151,7 +161,28 @@ final class TortureRun {
       try shell(broker.stop)
       usleep(UInt32(random.int(0...3_000_000)))
       try shell(broker.start)
+    case .clock: try setBack(member)
     }
+  }
+
+  /// By seconds, which are borne, or by more, which takes a new process; and to rights again.
+  private func setBack(_ member: Member) throws {
+    func count(_ text: String) -> Int { member.process.log.components(separatedBy: text).count - 1 }
+    var isBack: Bool { count("the system's clock went back") > count("the system's clock has caught up") }
+    let restarts = member.restarts
+    let seconds = random.pick([3, 600, 7_200])
+    try member.clock.set(secondsBack: seconds)
+    defer { try? member.clock.set(secondsBack: 0) }
+    if seconds > 5 {
+      try wait(for: "a restart after the clock was set back", limitSeconds: 60) { member.restarts > restarts }
+    }
+    // The new process knows from its state.
+    feed.allow(scenario.recordsPerCycle)
+    try wait(for: "word of the clock that was set back", limitSeconds: 60) { isBack }
+    try waitForProgress("the clock is set to rights")
+    usleep(UInt32(random.int(0...2_000_000)))
+    try member.clock.set(secondsBack: 0)
+    try wait(for: "word of the clock that is right again", limitSeconds: 60) { !isBack }
   }
 
   private func shell(_ command: String) throws {

@@ -25,7 +25,7 @@ enum TortureSettings {
 
 struct TortureScenario: Sendable {
   enum Clock: String, Sendable { case event, wall }
-  enum Kind: String, CaseIterable, Sendable { case kill, terminate, freeze, broker }
+  enum Kind: String, CaseIterable, Sendable { case kill, terminate, freeze, broker, clock }
 
   var delivery: CrashDelivery
   /// nil for the embedded one.
@@ -34,6 +34,8 @@ struct TortureScenario: Sendable {
   var clock: Clock
   var cycles = TortureSettings.cycles
   var seed = TortureSettings.seed
+  /// What may be done; as far as it makes sense with this broker and clock.
+  var kinds = Kind.allCases
   var recordsPerCycle = 300
   var partitions: Int32 = 4
 

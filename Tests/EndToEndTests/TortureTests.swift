@@ -22,6 +22,14 @@ extension CrashTests {
       #expect(report.problems == [], "\(report.text)")
     }
 
+    @Test("the system's clock is set back: said, and nothing lost") func clockSetBack() async throws {
+      let report = try await TortureScenario(
+        delivery: TestBroker.isReal ? .exactlyOnce : .atLeastOnce, realBroker: TestBroker.realBootstrap, members: 1,
+        clock: .wall, cycles: 3, kinds: [.clock]
+      ).run()
+      #expect(report.problems == [], "\(report.text)")
+    }
+
     @Test("real broker, exactly_once", .enabled(if: TestBroker.isReal, needsRealBroker), arguments: [1, 2])
     func exactlyOnce(members: Int) async throws {
       let report = try await TortureScenario(

@@ -1,0 +1,1 @@
+// Nothing to call: the library is preloaded into a process whose clock a test sets.
