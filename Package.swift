@@ -84,8 +84,8 @@ let package = Package(
     .target(
       name: "Simulation",
       dependencies: [
-        "Checkpoint", "CheckpointTesting", "CommandSupport", "Configuration", "Daemon", "Engine", "Events", "Handoff",
-        "Kafka",
+        "Checkpoint", "CheckpointTesting", "CommandSupport", "Configuration", "Customers", "Daemon", "Engine", "Events",
+        "Handoff", "Kafka",
       ],
       swiftSettings: settings),
     .executableTarget(
@@ -165,7 +165,7 @@ let package = Package(
       name: "BenchmarkTests", dependencies: ["Benchmarks", "LoadGenerator", "SchemaTesting"], swiftSettings: settings),
     .testTarget(name: "CommandSupportTests", dependencies: ["CommandSupport"], swiftSettings: settings),
     .testTarget(
-      name: "SchemaTests", dependencies: ["SchemaTesting", "Engine", "Events", "Models", "Rules"],
+      name: "SchemaTests", dependencies: ["SchemaTesting", "Customers", "Engine", "Events", "Models", "Rules"],
       swiftSettings: settings),
     .testTarget(
       name: "SimulationTests", dependencies: ["Simulation", "Configuration"], exclude: ["failed-seeds.txt"],
@@ -174,7 +174,8 @@ let package = Package(
     .target(
       name: "FuzzChecks",
       dependencies: [
-        "Checkpoint", "CheckpointTesting", "Configuration", "Daemon", "Engine", "Events", "Rules", "CXXHash",
+        "Checkpoint", "CheckpointTesting", "Configuration", "Customers", "Daemon", "Engine", "Events", "Rules",
+        "CXXHash",
       ], path: "Tests/Fuzz/Checks", swiftSettings: settings),
     .testTarget(
       name: "FuzzTests", dependencies: ["FuzzChecks"], swiftSettings: settings),
@@ -184,14 +185,15 @@ let package = Package(
     .testTarget(
       name: "DaemonTests",
       dependencies: [
-        "Daemon", "Configuration", "Engine", "Events", "Checkpoint", "CheckpointTesting", "Kafka", "ReferenceTesting",
-        "Simulation",
+        "Daemon", "Configuration", "Customers", "Engine", "Events", "Checkpoint", "CheckpointTesting", "Kafka",
+        "ReferenceTesting", "Simulation",
       ],
       swiftSettings: settings),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "tidewatch", "Checkpoint", "Configuration", "Engine", "Events", "Import", "Kafka", "ReferenceTesting",
+        "tidewatch", "Checkpoint", "Configuration", "Customers", "Engine", "Events", "Import", "Kafka",
+        "ReferenceTesting",
         "SchemaTesting",
       ],
       swiftSettings: settings),

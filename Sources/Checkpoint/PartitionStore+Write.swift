@@ -44,14 +44,14 @@ extension PartitionStore {
     newestHeader = if let newest = newestEpoch { try block(of: newest).header } else { nil }
   }
 
-  /// Builds the block of one epoch in memory: `write` and `sync` come next, and may be called by another thread.
+  /// Builds the block of one epoch and writes it, without making it durable: `sync` comes next.
   ///
   /// `entries` is given a writer for the changed keys. The first block of an empty store starts its lineage; every
-  /// later header must be of that lineage and partition, and of the next epoch. A block that is not to be written after
-  /// all is forgotten by `truncate(after:)`.
+  /// later header must be of that lineage and partition, and of the next epoch.
   /// - Returns: the tag of the new epoch, for the commit metadata.
-  /// - Throws: `.tooLarge` or `.misuse`, with nothing prepared.
-  public func prepare(
+  /// - Throws: `.tooLarge` or `.misuse`, with nothing written; `.disk`, after which the store is poisoned, unless the first
+  ///   log could not be begun: then the caller may try again.
+  public func append(
     _ header: EpochHeader, outbox: UnsafeRawBufferPointer? = nil, entries: (inout EntryWriter) -> Void
   ) throws(CheckpointError) -> EpochTag {
     try checkOrder(header)
@@ -59,23 +59,20 @@ extension PartitionStore {
     try writer.begin(header, kind: .epochBlock, previousChain: previousChain)
     entries(&writer)
     let chain = try writer.finish(outbox: outbox)
-    phase = .prepared(header, chain: chain)
+    try write(header, chain)
     return EpochTag(lineage: header.lineage, epoch: header.epoch, chain: chain)
   }
 
-  public func prepare(
+  public func append(
     _ header: EpochHeader, outbox: [UInt8], entries: (inout EntryWriter) -> Void
   ) throws(CheckpointError) -> EpochTag {
     try outbox.withUnsafeBufferPointer { bytes throws(CheckpointError) in
-      try prepare(header, outbox: UnsafeRawBufferPointer(bytes), entries: entries)
+      try append(header, outbox: UnsafeRawBufferPointer(bytes), entries: entries)
     }
   }
 
-  /// Writes the prepared block, without making it durable: `sync` comes next.
-  /// - Throws: `.disk`, after which the store is poisoned; `.misuse` when nothing is prepared.
-  public func write() throws(CheckpointError) {
-    if case .poisoned(let cause) = phase { throw .poisoned(directory: directory, cause: cause) }
-    guard case .prepared(let header, let chain) = phase else { throw .misuse("write while the store is \(phaseName)") }
+  /// Writes the block that the writer holds.
+  private func write(_ header: EpochHeader, _ chain: UInt64) throws(CheckpointError) {
     defer { writer.shrink(toAtMost: 64 << 20) }
     if newestEpoch == nil { try beginLineage(header) }
     let segment = generation.segments[generation.segments.count - 1]
@@ -89,27 +86,6 @@ extension PartitionStore {
     phase = .unsynced(location, header)
   }
 
-  /// `prepare` and `write` in one.
-  public func append(
-    _ header: EpochHeader, outbox: UnsafeRawBufferPointer? = nil, entries: (inout EntryWriter) -> Void
-  ) throws(CheckpointError) -> EpochTag {
-    let tag = try prepare(header, outbox: outbox, entries: entries)
-    do { try write() } catch {
-      // Where the first log could not be begun, nothing was written and the caller may try again.
-      if case .prepared = phase { phase = .ready }
-      throw error
-    }
-    return tag
-  }
-
-  public func append(
-    _ header: EpochHeader, outbox: [UInt8], entries: (inout EntryWriter) -> Void
-  ) throws(CheckpointError) -> EpochTag {
-    try outbox.withUnsafeBufferPointer { bytes throws(CheckpointError) in
-      try append(header, outbox: UnsafeRawBufferPointer(bytes), entries: entries)
-    }
-  }
-
   /// Makes the appended block durable (fdatasync). Does nothing if none is waiting.
   /// - Throws: `.disk`, after which the store is poisoned: a sync that failed once proves nothing when it succeeds
   ///   later.
@@ -118,7 +94,6 @@ extension PartitionStore {
     case .ready: return
     case .recovered: throw .misuse("sync before truncate(after:)")
     case .poisoned(let cause): throw .poisoned(directory: directory, cause: cause)
-    case .prepared: throw .misuse("sync of a block that was prepared and not written")
     case .unsynced(let location, let header):
       guard let active else { throw .misuse("sync before truncate(after:)") }
       #if PlantedBugs
@@ -149,7 +124,6 @@ extension PartitionStore {
     switch phase {
     case .recovered: "opened but not truncated"
     case .ready: "ready"
-    case .prepared: "waiting for a write"
     case .unsynced: "waiting for a sync"
     case .poisoned: "poisoned"
     }
@@ -164,7 +138,7 @@ extension PartitionStore {
     switch phase {
     case .ready: break
     case .poisoned(let cause): throw .poisoned(directory: directory, cause: cause)
-    case .recovered, .prepared, .unsynced: throw .misuse("append while the store is \(phaseName)")
+    case .recovered, .unsynced: throw .misuse("append while the store is \(phaseName)")
     }
     if header.epoch >= CheckpointLimits.epochMax {
       throw .misuse("append of epoch \(header.epoch), too large a number")

@@ -9,8 +9,8 @@
 ///
 /// Life: `init(opening:)` looks, changes nothing and finds which epochs are there; the caller decides which is the
 /// truth (the broker's committed tag, or the newest); `restore(upTo:)` reads that state; `truncate(after:)` cuts what
-/// lies behind it and makes the store writable. From then on each epoch is `prepare`, `write`, `sync` and, once the outside
-/// knows of it, `confirm`. One thread at a time uses a store; only a `BaseRewriter` it handed out may run beside it.
+/// lies behind it and makes the store writable. From then on each epoch is `append`, `sync` and, once the outside knows of it,
+/// `confirm`. One thread at a time uses a store; only a `BaseRewriter` it handed out may run beside it.
 public final class PartitionStore {
   /// When to rewrite the base, and how large the disk may grow.
   ///
@@ -38,8 +38,6 @@ public final class PartitionStore {
     case recovered
     /// All written blocks are durable.
     case ready
-    /// One block was built in memory.
-    case prepared(EpochHeader, chain: UInt64)
     /// One block was written and not synced.
     case unsynced(BlockLocation, EpochHeader)
     case poisoned(String)

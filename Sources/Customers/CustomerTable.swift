@@ -28,7 +28,7 @@ public struct CustomerTable: ~Copyable {
   private var freeSlots: [UInt32] = []
   private var index: SlotIndex
   var arena = TailArena()
-  /// Slots changed since the last `drainDirty`, in the order of their first change.
+  /// Slots changed since the last `takeDirty`, in the order of their first change.
   private var dirtySlots: [UInt32] = []
   /// Ids of the customers removed since the last `drainRemoved`, each behind its length (2 bytes, little-endian).
   private var removedIDs: [UInt8] = []
@@ -262,10 +262,8 @@ public struct CustomerTable: ~Copyable {
     dirtySlots.append(index.number)
   }
 
-  /// Calls back with each customer changed since the last call: its id and its encoded record, valid in the call only.
-  public mutating func drainDirty(
-    _ body: (_ id: UnsafeRawBufferPointer, _ encoded: UnsafeRawBufferPointer) throws -> Void
-  ) rethrows {
+  /// Adds each customer changed since the last call to `list`, under keys of `kind` and the id.
+  public mutating func takeDirty(into list: ChangeList, kind: UInt8) {
     // Far apart in memory: it is asked for some records ahead, headers first.
     let ahead = 16
     for place in 0..<dirtySlots.count {
@@ -279,11 +277,7 @@ public struct CustomerTable: ~Copyable {
         tw_prefetch(tail + 64)
       }
       let slot = slot(dirtySlots[place])
-      if slot.pointee.tail != nil {  // not removed
-        let record = CustomerRecord(slot: slot)
-        record.encode(into: &packer)
-        try body(record.id, packer.bytes)
-      }
+      if slot.pointee.tail != nil { list.append(kind: kind, CustomerRecord(slot: slot)) }  // not removed
       slot.pointee.dirty = false
     }
     dirtySlots.removeAll(keepingCapacity: true)

@@ -225,21 +225,37 @@ public struct CustomerRecord {
 
   // MARK: Checkpoints
 
-  /// Header, tags, and what lies behind the id, packed. The id is the entry's key.
-  func encode(into packer: inout RecordPacker) {
-    packer.removeAll()
+  /// What a checkpoint has of a record, before it is packed: header, tags, and what lies behind the id, which is the
+  /// entry's key.
+  @inline(__always)
+  func forEachPlainRun(_ body: (UnsafeRawBufferPointer) -> Void) {
     var header = header.packed()
     withUnsafeBytes(of: &header) { bytes in
-      packer.append(UnsafeRawBufferPointer(rebasing: bytes.prefix(MemoryLayout<CustomerHeader>.size)))
+      body(UnsafeRawBufferPointer(rebasing: bytes.prefix(MemoryLayout<CustomerHeader>.size)))
     }
     let tail = slot.pointee.tail
-    packer.append(UnsafeRawBufferPointer(start: tail, count: count(.tags) * Section.tags.stride))
-    packer.append(UnsafeRawBufferPointer(start: tail.map { $0 + blocksOffset }, count: tailBytes - blocksOffset))
+    body(UnsafeRawBufferPointer(start: tail, count: count(.tags) * Section.tags.stride))
+    body(UnsafeRawBufferPointer(start: tail.map { $0 + blocksOffset }, count: tailBytes - blocksOffset))
+  }
+
+  /// Of these runs together.
+  var plainBytes: Int {
+    MemoryLayout<CustomerHeader>.size + count(.tags) * Section.tags.stride + tailBytes - blocksOffset
+  }
+
+  /// Packs the runs of a record, one behind the other in `plain`.
+  static func pack(_ plain: UnsafeRawBufferPointer, with packer: inout RecordPacker) {
+    packer.removeAll()
+    let header = MemoryLayout<CustomerHeader>.size
+    let tags = Int(plain.loadUnaligned(as: CustomerHeader.self).counts[Section.tags.rawValue]) * Section.tags.stride
+    packer.append(UnsafeRawBufferPointer(rebasing: plain[..<header]))
+    packer.append(UnsafeRawBufferPointer(rebasing: plain[header..<header + tags]))
+    packer.append(UnsafeRawBufferPointer(rebasing: plain[(header + tags)...]))
   }
 
   /// Leaves tags and what lies behind the id in `packer`.
   /// - Returns: the record's header.
-  /// - Throws: when it is not what `encode` has made of a customer with this id.
+  /// - Throws: when it is not what `pack` has made of a customer with this id.
   static func unpack(_ packed: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer, with packer: inout RecordPacker)
     throws(RecordError) -> CustomerHeader
   {

@@ -207,11 +207,10 @@ final class Committer {
   #endif
 
   private func write(_ epoch: SealedEpoch) -> StepOutcome {
-    for task in epoch.members where task.needsWrite {
+    for task in epoch.members {
       do {
         let before = task.store.logBytes
-        try task.store.write()
-        try task.store.sync()
+        guard try task.write() else { continue }
         let bytes = task.store.logBytes &- before
         line.report {
           $0.blocks += 1

@@ -1,6 +1,7 @@
 // The real task: decoders, clock and engine of one partition.
 
 import Configuration
+import Customers
 import Engine
 import Events
 import Kafka
@@ -137,9 +138,7 @@ final class EngineLogic: TaskLogic {
     return start + limit < engine.placeCount ? start + limit : nil
   }
 
-  func drainChanges(_ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void) {
-    engine.drainChanges(sink)
-  }
+  func takeChanges(into list: ChangeList) { engine.takeChanges(into: list) }
 
   func restore(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) throws {
     try engine.restore(key: key, value: value)

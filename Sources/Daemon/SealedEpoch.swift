@@ -1,6 +1,7 @@
 // What is handed from the data plane to the committer and back: one epoch, complete.
 
 import Checkpoint
+import Customers
 import Engine
 import Kafka
 
@@ -12,39 +13,77 @@ import Kafka
 ///
 /// From sealing to the outcome the store is the committer's: the data plane does not touch it meanwhile.
 final class SealedTask {
+  enum Block {
+    /// Of an earlier process: it is yet to be committed.
+    case onDisk(EpochTag)
+    case toWrite(EpochHeader, ChangeList, withOutbox: Bool)
+  }
+
   let partition: Int32
   let store: PartitionStore
-  /// The block is prepared in the store and is yet to be written; false for one that is on disk already.
-  let needsWrite: Bool
-  let tag: EpochTag
+  private(set) var block: Block
+  let epoch: UInt64
   var outputs: OutputBuffer
+  /// The next offset of every topic.
+  private let offsets: [PartitionOffset]
+  /// What made a block that is written now.
+  private var written: ChangeList?
   #if PlantedBugs
     /// Where the task has read to by now.
     var openOffsets: (() -> [Int64])?
-    private let sealedCommits: [PartitionOffset]
-    var commits: [PartitionOffset] {
-      guard PlantedBug.isPlanted(.offsetsOfOpenEpoch), let open = openOffsets?() else { return sealedCommits }
-      return zip(sealedCommits, open).map { PartitionOffset($0.partition, offset: $1, metadata: $0.metadata) }
-    }
-  #else
-    /// The next offset of every topic, each with the tag.
-    let commits: [PartitionOffset]
   #endif
 
-  init(
-    partition: Int32, store: PartitionStore, needsWrite: Bool, tag: EpochTag, outputs: OutputBuffer,
-    commits: [PartitionOffset]
-  ) {
+  init(partition: Int32, store: PartitionStore, _ block: Block, outputs: OutputBuffer, offsets: [PartitionOffset]) {
     self.partition = partition
     self.store = store
-    self.needsWrite = needsWrite
-    self.tag = tag
+    self.block = block
+    epoch =
+      switch block {
+      case .onDisk(let tag): tag.epoch
+      case .toWrite(let header, _, _): header.epoch
+      }
     self.outputs = outputs
+    self.offsets = offsets
+  }
+
+  /// Makes the block and puts it on disk, where that is not done yet.
+  /// - Returns: false when it was there.
+  func write() throws(CheckpointError) -> Bool {
+    guard case .toWrite(let header, let changes, let withOutbox) = block else { return false }
+    let fill: (inout EntryWriter) -> Void = { writer in
+      changes.readEntries { key, value in
+        if let value { writer.put(key: key, value: value) } else { writer.remove(key: key) }
+      }
+    }
+    let tag =
+      withOutbox && !outputs.isEmpty
+      ? try store.append(header, outbox: Outbox.pack(Outbox.encode(outputs)), entries: fill)
+      : try store.append(header, entries: fill)
+    try store.sync()
+    written = changes
+    block = .onDisk(tag)
+    return true
+  }
+
+  /// The memory of the changes, which are on disk.
+  func takeChanges() -> ChangeList? {
+    defer { written = nil }
+    return written
+  }
+
+  /// The next offset of every topic, each with the tag; to be asked for when the block is on disk.
+  var commits: [PartitionOffset] {
+    guard case .onDisk(let tag) = block else {
+      assertionFailure("offsets are committed behind their block")
+      return []
+    }
+    let metadata = tag.description
     #if PlantedBugs
-      sealedCommits = commits
-    #else
-      self.commits = commits
+      if PlantedBug.isPlanted(.offsetsOfOpenEpoch), let open = openOffsets?() {
+        return zip(offsets, open).map { PartitionOffset($0.partition, offset: $1, metadata: metadata) }
+      }
     #endif
+    return offsets.map { PartitionOffset($0.partition, offset: $0.offset, metadata: metadata) }
   }
 }
 

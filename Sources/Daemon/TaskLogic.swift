@@ -1,6 +1,7 @@
 // What the shell needs of one partition's engine: it never looks inside.
 
 import Checkpoint
+import Customers
 import Engine
 import Events
 
@@ -27,14 +28,14 @@ public protocol TaskLogic: AnyObject {
   var isDirty: Bool { get }
 
   /// The open epoch is about to be sealed under this number: say what is said once an epoch (coalesced profiles).
-  /// `drainChanges` and `takeOutputs` follow at once.
+  /// `takeChanges` and `takeOutputs` follow at once.
   /// - Throws: `.disk` when a journal could not be written: the epoch must not be saved then.
   func endEpoch(_ epoch: UInt64) throws(CheckpointError)
   /// Says the profiles of at most `limit` customers as of the clock, from place `start` on; returns where to go on, or nil
   /// when all have been said.
   func emitProfiles(from start: Int, limit: Int) -> Int?
-  /// Calls `sink` for what changed since the last call; a nil value is a removal.
-  func drainChanges(_ sink: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?) -> Void)
+  /// Adds what changed since the last call to `list`, as quickly as it can: the next record waits.
+  func takeChanges(into list: ChangeList)
   /// One stored entry, in any order; the last of a key wins.
   func restore(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) throws
   /// `clock` is the clock of the restored epoch.

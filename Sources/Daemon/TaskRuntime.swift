@@ -1,6 +1,7 @@
 // One owned partition: its logic, its checkpoint and how far it has read.
 
 import Checkpoint
+import Customers
 import Engine
 import Events
 import Kafka
@@ -32,8 +33,9 @@ final class TaskRuntime {
   /// Of the store, as of the last moment it was ours.
   private(set) var logBytes: UInt64 = 0
   private(set) var baseBytes: UInt64 = 0
-  /// Memory of an earlier epoch's outputs.
+  /// Memory of an earlier epoch's outputs, and of its changes.
   private var spare = OutputBuffer()
+  private var spareChanges = ChangeList()
   /// Records that an operator told us to pass over, not reached by the newest sealed epoch.
   private(set) var skips: [SkippedOffset] = []
   /// Why this partition is read no further.
@@ -90,13 +92,14 @@ final class TaskRuntime {
   /// The restored epoch is yet to be committed, after `outputs` were sent.
   func announce(_ tag: EpochTag, outputs: OutputBuffer) { unannounced = (tag, outputs) }
 
-  /// Takes what the open epoch has; the next record belongs to the next epoch.
+  /// Takes what the open epoch has; the next record belongs to the next epoch. Copies only: the block is made by whoever
+  /// writes it.
   func seal(topics: [String], versions: TaskVersions, withOutbox: Bool, cleanShutdown: Bool) throws(CheckpointError)
     -> SealedTask
   {
     if let (tag, outputs) = unannounced {
       unannounced = nil
-      return sealed(tag, outputs: outputs, topics: topics, needsWrite: false)
+      return sealed(.onDisk(tag), outputs: outputs, topics: topics)
     }
     let offsets = zip(topics, next).map { TopicOffset(topic: $0, next: $1) }
     skips = skips.ahead(of: offsets)
@@ -108,25 +111,18 @@ final class TaskRuntime {
     try logic.endEpoch(header.epoch)
     let outputs = logic.takeOutputs(leaving: spare)
     spare = OutputBuffer()
-    let fill: (inout EntryWriter) -> Void = { writer in
-      self.logic.drainChanges { key, value in
-        if let value { writer.put(key: key, value: value) } else { writer.remove(key: key) }
-      }
-    }
-    let tag =
-      withOutbox && !outputs.isEmpty
-      ? try store.prepare(header, outbox: Outbox.pack(Outbox.encode(outputs)), entries: fill)
-      : try store.prepare(header, entries: fill)
+    let changes = spareChanges
+    spareChanges = ChangeList()
+    logic.takeChanges(into: changes)
     epoch = header.epoch
-    return sealed(tag, outputs: outputs, topics: topics, needsWrite: true)
+    return sealed(.toWrite(header, changes, withOutbox: withOutbox), outputs: outputs, topics: topics)
   }
 
-  private func sealed(_ tag: EpochTag, outputs: OutputBuffer, topics: [String], needsWrite: Bool) -> SealedTask {
+  private func sealed(_ block: SealedTask.Block, outputs: OutputBuffer, topics: [String]) -> SealedTask {
     sealedNext = next
-    let metadata = tag.description
     let task = SealedTask(
-      partition: partition, store: store, needsWrite: needsWrite, tag: tag, outputs: outputs,
-      commits: zip(topics, next).map { PartitionOffset($0, partition, offset: $1, metadata: metadata) })
+      partition: partition, store: store, block, outputs: outputs,
+      offsets: zip(topics, next).map { PartitionOffset($0, partition, offset: $1) })
     #if PlantedBugs
       task.openOffsets = { [weak self] in self?.next ?? [] }
     #endif
@@ -135,11 +131,15 @@ final class TaskRuntime {
 
   /// The sealed epoch is committed, and the store ours again.
   func confirm(_ sealed: SealedTask) throws(CheckpointError) {
-    try store.confirm(sealed.tag.epoch)
-    confirmed = sealed.tag.epoch
+    try store.confirm(sealed.epoch)
+    confirmed = sealed.epoch
     // Swapped, not copied: the memory is used again.
     swap(&spare, &sealed.outputs)
     spare.removeAll()
+    if let changes = sealed.takeChanges() {
+      changes.removeAll()
+      spareChanges = changes
+    }
     noteSizes()
   }
 

@@ -37,43 +37,21 @@ extension EngineTask {
   private static var taskKind: UInt8 { 2 }
   private static var stubKind: UInt8 { 3 }
 
-  /// Hands over every entry that changed since the last call. Buffers are valid in the call only.
-  public mutating func drainChanges(
-    _ sink: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?) throws -> Void
-  ) rethrows {
-    var changed = metadataDirty
-    var key: [UInt8] = []
-    try table.drainRemoved { id in
-      changed = true
-      key.removeAll(keepingCapacity: true)
-      key.append(Self.customerKind)
-      key.append(contentsOf: id)
-      try key.withUnsafeBytes { try sink($0, nil) }
-    }
-    try stubs.drainChanges { hash, stub in
-      changed = true
-      key.removeAll(keepingCapacity: true)
-      key.append(Self.stubKind)
-      withUnsafeBytes(of: hash.bigEndian) { key.append(contentsOf: $0) }
-      try key.withUnsafeBytes { key in
-        guard let stub else { return try sink(key, nil) }
+  /// Adds every entry that changed since the last call to `list`. Copies only: records wait meanwhile.
+  public mutating func takeChanges(into list: ChangeList) {
+    let before = list.count
+    table.drainRemoved { list.append(kind: Self.customerKind, $0, value: nil) }
+    stubs.drainChanges { hash, stub in
+      withUnsafeBytes(of: hash.bigEndian) { key in
+        guard let stub else { return list.append(kind: Self.stubKind, key, value: nil) }
         let value = (stub.sequence.littleEndian, stub.alertNumber.littleEndian)
-        try withUnsafeBytes(of: value) { try sink(key, $0) }
+        withUnsafeBytes(of: value) { list.append(kind: Self.stubKind, key, value: $0) }
       }
     }
-    try table.drainDirty { id, value in
-      changed = true
-      key.removeAll(keepingCapacity: true)
-      key.append(Self.customerKind)
-      key.append(contentsOf: id)
-      try key.withUnsafeBytes { try sink($0, value) }
-    }
-    try symbols.pointee.drainUnsaved { number, name in
-      try Self.put(Self.key("name", number), name, sink)
-    }
-    try ruleLayouts.drainUnsaved { generation, layout in
-      try Self.put(Self.key("rules", generation), layout, sink)
-    }
+    table.takeDirty(into: list, kind: Self.customerKind)
+    let changed = metadataDirty || list.count > before
+    symbols.pointee.drainUnsaved { number, name in Self.put(Self.key("name", number), name, list) }
+    ruleLayouts.drainUnsaved { generation, layout in Self.put(Self.key("rules", generation), layout, list) }
     guard changed else { return }
     var metadata = TaskMetadata()
     metadata.isLive = isLive ? 1 : 0
@@ -82,16 +60,12 @@ extension EngineTask {
     metadata.backfillSweep = backfillSweep.map(Int64.init) ?? -1
     metadata.counters = counters
     metadata.recordCounters = recordCounters
-    try withUnsafeBytes(of: metadata) { value in
-      try Self.key("task").withUnsafeBytes { try sink($0, value) }
-    }
+    withUnsafeBytes(of: metadata) { value in Self.key("task").withUnsafeBytes { list.append(key: $0, value: value) } }
     metadataDirty = false
   }
 
-  private static func put(
-    _ key: [UInt8], _ value: [UInt8], _ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) throws -> Void
-  ) rethrows {
-    try key.withUnsafeBytes { key in try value.withUnsafeBytes { try sink(key, $0) } }
+  private static func put(_ key: [UInt8], _ value: [UInt8], _ list: ChangeList) {
+    key.withUnsafeBytes { key in value.withUnsafeBytes { list.append(key: key, value: $0) } }
   }
 
   private static func key(_ name: StaticString, _ number: UInt32? = nil) -> [UInt8] {

@@ -1,5 +1,6 @@
 // A task simple enough to check by hand: it counts the records of each key and says so after each one.
 
+import Customers
 import Daemon
 import Engine
 import Events
@@ -85,11 +86,11 @@ package final class CountingLogic: TaskLogic {
   package func endEpoch(_ epoch: UInt64) {}
   package func emitProfiles(from start: Int, limit: Int) -> Int? { nil }
 
-  package func drainChanges(_ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void) {
+  package func takeChanges(into list: ChangeList) {
     for key in changed.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
       guard let cell = cells[key] else { continue }
       key.withUnsafeBytes { key in
-        withUnsafeBytes(of: (cell.count, cell.sum)) { sink(key, $0) }
+        withUnsafeBytes(of: (cell.count, cell.sum)) { list.append(key: key, value: $0) }
       }
     }
     changed = []

@@ -3,6 +3,7 @@
 // same way: without a disk, without Kafka, without faults.
 
 import Checkpoint
+import Customers
 import Daemon
 import Engine
 import Events
@@ -125,10 +126,12 @@ final class RecordedLogic: TaskLogic {
     return inner.emitProfiles(from: start, limit: limit)
   }
 
-  func drainChanges(_ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void) {
-    inner.drainChanges(sink)
+  func takeChanges(into list: ChangeList) {
+    inner.takeChanges(into: list)
     guard let sealed else { return }
-    Self.pageKey.withUnsafeBytes { key in withUnsafeBytes(of: Int64(sealed).littleEndian) { sink(key, $0) } }
+    Self.pageKey.withUnsafeBytes { key in
+      withUnsafeBytes(of: Int64(sealed).littleEndian) { list.append(key: key, value: $0) }
+    }
   }
 
   func restore(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) throws {

@@ -1,5 +1,6 @@
 // The reference: the same logic on the same calls, with a dictionary for a disk.
 
+import Customers
 import Daemon
 import Engine
 import Events
@@ -60,7 +61,9 @@ final class Reference {
       }
       do { try logic.endEpoch(epoch) } catch { world.journal.violate("reference", "\(error)") }
       take(logic.takeOutputs(leaving: OutputBuffer()))
-      logic.drainChanges { key, value in
+      let changes = ChangeList()
+      logic.takeChanges(into: changes)
+      changes.readEntries { key, value in
         let key = Array(key)
         if entries[key] == nil { order.append(key) }
         entries[key] = value.map { Array($0) }

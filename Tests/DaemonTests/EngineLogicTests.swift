@@ -1,6 +1,7 @@
 // The real task: bytes in, outputs and dead letters out, and a checkpoint that brings the same state back.
 
 import Configuration
+import Customers
 import Daemon
 import Engine
 import Events
@@ -145,19 +146,21 @@ private func paid(_ number: Int, _ customer: String, second: Int) -> String {
     let first = try factory.makeTask(partition: 0, partitionCount: 1, seed: 1)
     // Nothing is in the other topic: it must not hold the clock.
     for logic in [whole, first] { logic.reachedEnd(of: 0) }
-    var entries: [([UInt8], [UInt8]?)] = []
+    let changes = ChangeList()
     for number in 0..<200 {
       for logic in [whole, first] {
         feed(logic, 1, Int64(number), key: "c-\(number % 20)", paid(number, "c-\(number % 20)", second: number))
       }
       if number % 37 == 0 {
         try first.endEpoch(1)
-        first.drainChanges { entries.append((Array($0), $1.map { Array($0) })) }
+        first.takeChanges(into: changes)
         _ = first.takeOutputs(leaving: OutputBuffer())
       }
     }
     try first.endEpoch(1)
-    first.drainChanges { entries.append((Array($0), $1.map { Array($0) })) }
+    first.takeChanges(into: changes)
+    var entries: [([UInt8], [UInt8]?)] = []
+    changes.readEntries { entries.append((Array($0), $1.map { Array($0) })) }
     let second = try factory.makeTask(partition: 0, partitionCount: 1, seed: 99)
     for (key, value) in entries {
       try key.withUnsafeBytes { key in

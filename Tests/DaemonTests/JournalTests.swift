@@ -4,6 +4,7 @@
 import Checkpoint
 import CheckpointTesting
 import Configuration
+import Customers
 import Daemon
 import Engine
 import Events
@@ -150,7 +151,9 @@ private struct JournalledShop {
   private mutating func seal() throws -> (entries: [([UInt8], [UInt8])], outputs: [Said]) {
     try logic.endEpoch(epoch)
     var changed: [([UInt8], [UInt8])] = []
-    logic.drainChanges { key, value in
+    let changes = ChangeList()
+    logic.takeChanges(into: changes)
+    changes.readEntries { key, value in
       if let value { changed.append((Array(key), Array(value))) }
     }
     return (changed, said(logic.takeOutputs(leaving: OutputBuffer())))

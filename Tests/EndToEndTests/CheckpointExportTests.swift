@@ -3,6 +3,7 @@
 
 import Checkpoint
 import Configuration
+import Customers
 import Engine
 import Events
 import Foundation
@@ -77,7 +78,9 @@ import Testing
         rulesRevision: UInt64(settings.rules.revision),
         rulesFingerprint: String(settings.rules.fingerprint, radix: 16))
       _ = try store.append(header) { writer in
-        task.drainChanges { key, value in
+        let changes = ChangeList()
+        task.takeChanges(into: changes)
+        changes.readEntries { key, value in
           if let value { writer.put(key: key, value: value) } else { writer.remove(key: key) }
         }
       }

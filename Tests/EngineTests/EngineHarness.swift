@@ -117,9 +117,9 @@ extension EngineTask {
   /// Brings what a checkpoint keeps up to date; returns how many entries changed.
   @discardableResult
   mutating func save(into entries: inout [[UInt8]: [UInt8]]) -> Int {
-    var changes: [([UInt8], [UInt8]?)] = []
-    drainChanges { key, value in changes.append((Array(key), value.map { Array($0) })) }
-    for (key, value) in changes { entries[key] = value }
+    let changes = ChangeList()
+    takeChanges(into: changes)
+    changes.readEntries { key, value in entries[Array(key)] = value.map { Array($0) } }
     return changes.count
   }
 

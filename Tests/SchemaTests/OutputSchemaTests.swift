@@ -1,5 +1,6 @@
 // What the engine really writes, against the published schemas.
 
+import Customers
 import Engine
 import Events
 import Foundation
@@ -156,7 +157,9 @@ private struct Schemas {
     }
     var new = EngineTask(settings: try settings(.event, rules: rules(5, revision: 2)), seed: 4)
     var entries: [([UInt8], [UInt8]?)] = []
-    old.drainChanges { key, value in entries.append((Array(key), value.map { Array($0) })) }
+    let changes = ChangeList()
+    old.takeChanges(into: changes)
+    changes.readEntries { key, value in entries.append((Array(key), value.map { Array($0) })) }
     for (key, value) in entries {
       try key.withUnsafeBytes { key in
         if let value {

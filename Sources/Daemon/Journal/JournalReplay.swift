@@ -1,6 +1,7 @@
 // `replay --journal`: the calls of a journal, made again.
 
 import Checkpoint
+import Customers
 import Engine
 import Events
 
@@ -72,6 +73,7 @@ public struct JournalReplay {
     var logic: (any TaskLogic)?
     var recorded = JournalEpoch()
     var buffer = OutputBuffer()
+    let changes = ChangeList()
 
     for frame in contents.frames {
       let body = try contents.body(of: frame, in: file)
@@ -94,7 +96,9 @@ public struct JournalReplay {
           throw JournalError.diverged(path: path, epoch: frame.epoch, recorded: recorded.clock, here: logic.clock)
         }
         try logic.endEpoch(frame.epoch)
-        logic.drainChanges { key, value in Self.save(key, value, into: &state) }
+        logic.takeChanges(into: changes)
+        changes.readEntries { key, value in Self.save(key, value, into: &state) }
+        changes.removeAll()
         buffer = logic.takeOutputs(leaving: buffer)
         summary.outputs += buffer.entries.count
         try emit(partition, &buffer)

@@ -2,6 +2,7 @@
 // the same calls again.
 
 import Checkpoint
+import Customers
 import Engine
 import Events
 
@@ -223,7 +224,7 @@ final class JournalingLogic: TaskLogic {
   var clockStatus: TaskClock.Status { inner.clockStatus }
   var tickWork: Int? { inner.tickWork }
   var isDirty: Bool { inner.isDirty }
-  func drainChanges(_ sink: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void) { inner.drainChanges(sink) }
+  func takeChanges(into list: ChangeList) { inner.takeChanges(into: list) }
   var outputs: OutputBuffer { inner.outputs }
   var outputBytes: Int { inner.outputBytes }
   var bytesNeeded: Int { inner.bytesNeeded }

@@ -1,5 +1,6 @@
 // Any sequence of records: the engine takes what the decoder accepts, and a task restored from what it saved is the same.
 
+import Customers
 import Engine
 import Events
 import Rules
@@ -77,6 +78,8 @@ enum EngineCheck {
   }
 
   private static func drain(_ task: inout EngineTask, into saved: inout [[UInt8]: [UInt8]]) {
-    task.drainChanges { key, value in saved[Array(key)] = value.map { Array($0) } }
+    let changes = ChangeList()
+    task.takeChanges(into: changes)
+    changes.readEntries { key, value in saved[Array(key)] = value.map { Array($0) } }
   }
 }

@@ -1,0 +1,136 @@
+// What changed in a task, on its way to a checkpoint: copied out of the tables while records wait, made into entries by
+// another thread.
+
+/// Entries of a checkpoint, in order. Customers' records are copied as they lie in memory, which is quick, and packed by
+/// `readEntries`. In one thread's hands at a time; its memory stays for the next use.
+public final class ChangeList {
+  private var memory: UnsafeMutableRawPointer
+  private var capacity: Int
+  private var used = 0
+  private var packer = RecordPacker()
+  public private(set) var count = 0
+
+  /// Before each entry.
+  private struct Head {
+    var keyBytes: UInt32
+    /// `removed`: there is none.
+    var valueBytes: UInt32
+    /// The value is a record as `appendRecord` has laid it out.
+    var isRecord: Bool
+
+    static let removed = UInt32.max
+    static let stride = 12
+  }
+
+  /// Memory beyond this is given back by `removeAll`.
+  private static let keptBytes = 64 << 20
+
+  public init() {
+    capacity = 4096
+    memory = .allocate(byteCount: capacity, alignment: 16)
+  }
+
+  deinit { memory.deallocate() }
+
+  public var isEmpty: Bool { count == 0 }
+
+  public func removeAll() {
+    used = 0
+    count = 0
+    if capacity > Self.keptBytes {
+      memory.deallocate()
+      capacity = 4096
+      memory = .allocate(byteCount: capacity, alignment: 16)
+    }
+  }
+
+  // MARK: Adding
+
+  /// Adds an entry; a nil value says that the key is gone. Both are copied.
+  public func append(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) {
+    begin(
+      Head(keyBytes: UInt32(key.count), valueBytes: value.map { UInt32($0.count) } ?? Head.removed, isRecord: false))
+    add(key)
+    if let value { add(value) }
+  }
+
+  /// The same, with a key of one byte and what follows it.
+  public func append(kind: UInt8, _ key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) {
+    let head = Head(
+      keyBytes: UInt32(key.count + 1), valueBytes: value.map { UInt32($0.count) } ?? Head.removed, isRecord: false)
+    begin(head)
+    add(kind)
+    add(key)
+    if let value { add(value) }
+  }
+
+  /// Adds a customer under `kind` and its id.
+  func append(kind: UInt8, _ record: CustomerRecord) {
+    let id = record.id
+    begin(Head(keyBytes: UInt32(id.count + 1), valueBytes: UInt32(record.plainBytes), isRecord: true))
+    add(kind)
+    add(id)
+    record.forEachPlainRun { add($0) }
+  }
+
+  @inline(__always)
+  private func begin(_ head: Head) {
+    reserve(Head.stride + Int(head.keyBytes) + (head.valueBytes == Head.removed ? 0 : Int(head.valueBytes)))
+    (memory + used).storeBytes(of: head.keyBytes, as: UInt32.self)
+    (memory + used + 4).storeBytes(of: head.valueBytes, as: UInt32.self)
+    (memory + used + 8).storeBytes(of: head.isRecord, as: Bool.self)
+    used += Head.stride
+    count += 1
+  }
+
+  @inline(__always)
+  private func add(_ bytes: UnsafeRawBufferPointer) {
+    guard let base = bytes.baseAddress else { return }
+    (memory + used).copyMemory(from: base, byteCount: bytes.count)
+    used += bytes.count
+  }
+
+  @inline(__always)
+  private func add(_ byte: UInt8) {
+    (memory + used).storeBytes(of: byte, as: UInt8.self)
+    used += 1
+  }
+
+  private func reserve(_ wanted: Int) {
+    guard used + wanted > capacity else { return }
+    capacity = max(capacity * 2, used + wanted)
+    let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+    larger.copyMemory(from: memory, byteCount: used)
+    memory.deallocate()
+    memory = larger
+  }
+
+  // MARK: Reading
+
+  /// Calls back with each entry as a checkpoint has it. Buffers are valid in the call only.
+  public func readEntries(_ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?) throws -> Void)
+    rethrows
+  {
+    var place = 0
+    while place < used {
+      let keyBytes = Int((memory + place).loadUnaligned(as: UInt32.self))
+      let valueBytes = (memory + place + 4).loadUnaligned(as: UInt32.self)
+      let isRecord = (memory + place + 8).load(as: Bool.self)
+      place += Head.stride
+      let key = UnsafeRawBufferPointer(start: memory + place, count: keyBytes)
+      place += keyBytes
+      if valueBytes == Head.removed {
+        try body(key, nil)
+        continue
+      }
+      let value = UnsafeRawBufferPointer(start: memory + place, count: Int(valueBytes))
+      place += Int(valueBytes)
+      if isRecord {
+        CustomerRecord.pack(value, with: &packer)
+        try body(key, packer.bytes)
+      } else {
+        try body(key, value)
+      }
+    }
+  }
+}
