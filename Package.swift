@@ -185,7 +185,8 @@ let package = Package(
     .testTarget(
       name: "DaemonTests",
       dependencies: [
-        "Daemon", "Configuration", "Customers", "Engine", "Events", "Checkpoint", "CheckpointTesting", "Kafka",
+        "Daemon", "Configuration", "Customers", "Engine", "Events", "Checkpoint", "CheckpointTesting", "Handoff",
+        "Kafka",
         "ReferenceTesting", "Simulation",
       ],
       swiftSettings: settings),

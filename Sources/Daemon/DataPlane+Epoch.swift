@@ -205,7 +205,7 @@ extension DataPlane {
         pastCounters.add(task.logic.counters.withoutCustomers)
         try task.store.truncate(after: confirmed)
         let logic = try makeLogic(partition: task.partition, lineage: task.lineage)
-        let block = try restore(logic, from: task.store, epoch: confirmed)
+        let block = try Self.restore(logic, from: task.store, epoch: confirmed, beat: beat)
         try logic.finishRestore(epoch: confirmed, clock: Instant(microseconds: block.header.clock))
         // A topic that is new in the configuration has no saved offset before its first epoch.
         let next = topics.enumerated().map { index, topic in

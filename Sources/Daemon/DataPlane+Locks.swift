@@ -25,7 +25,7 @@ extension DataPlane {
     var isStarted = false
     for (partition, deadline) in locked.sorted(by: { $0.key < $1.key }) {
       do {
-        let store = try openStore(partition)
+        let store = try Self.openStore(partition, settings)
         // Asked for under the lock, once: while the broker does not answer, the other partitions go on.
         let committed = try consumer.committed(
           for: topics.map { TopicPartition($0, partition) }, timeoutMilliseconds: 1_000)

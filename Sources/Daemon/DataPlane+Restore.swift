@@ -85,10 +85,7 @@ extension DataPlane {
     }
     while end == nil {
       guard let committed = readCommitted(partitions) else { return }
-      for partition in partitions where end == nil {
-        let own = committed.filter { $0.partition.partition == partition }
-        start(partition, own)
-      }
+      start(partitions, committed)
       settle(.starting)
       if end != nil { return }
       // An abort dropped the tasks: read the tags again, unless the assignment is gone.
@@ -133,9 +130,40 @@ extension DataPlane {
     return nil
   }
 
-  /// Opens and restores one task; a partition that cannot be started halts, or waits for its lock.
-  func start(_ partition: Int32, _ committed: [CommittedOffset]) {
-    do { try start(partition, openStore(partition), committed) } catch let refusal as HaltPartition {
+  /// How one partition is to be started.
+  private struct Plan {
+    var partition: Int32
+    var store: PartitionStore
+    var decision: StartDecision
+    /// Empty yet; nil where nothing is restored.
+    var logic: (any TaskLogic)?
+  }
+
+  /// Opens and restores tasks, several at once: what is on disk needs nobody else. Partitions that cannot be started halt,
+  /// or wait for their locks.
+  private func start(_ partitions: [Int32], _ committed: [CommittedOffset]) {
+    let work = ParallelWork(threads: settings.threads, width: settings.restoreThreads)
+    let settings = settings
+    let stores = work.run(partitions, beat: beat) { partition, _ in
+      Result { try Self.openStore(partition, settings) }
+    }
+    var plans: [Plan] = []
+    for (partition, store) in zip(partitions, stores) where end == nil {
+      attempt(partition) {
+        plans.append(try plan(partition, store.get(), committed.filter { $0.partition.partition == partition }))
+      }
+    }
+    let results = work.run(plans, beat: beat) { plan, pulse in Result { try Self.restore(plan, pulse) } }
+    for (plan, result) in zip(plans, results) where end == nil {
+      attempt(plan.partition) {
+        try result.get()
+        try carryOut(plan)
+      }
+    }
+  }
+
+  private func attempt(_ partition: Int32, _ body: () throws -> Void) {
+    do { try body() } catch let refusal as HaltPartition {
       if refusal.isByTable { refused.insert(partition) }
       halt(partition, refusal.reason)
     } catch CheckpointError.locked(let directory) {
@@ -146,21 +174,33 @@ extension DataPlane {
     } catch { halt(partition, "\(error)") }
   }
 
-  func openStore(_ partition: Int32) throws(CheckpointError) -> PartitionStore {
+  static func openStore(_ partition: Int32, _ settings: DataPlaneSettings) throws(CheckpointError) -> PartitionStore {
     let configuration = settings.configuration
     let policy = PartitionStore.Policy(
       logRatio: configuration.state.rewriteRatio, logBytesMin: UInt64(configuration.state.rewriteMinimumBytes))
-    return try PartitionStore(opening: stateDirectory(partition), on: settings.disk, policy: policy)
+    return try PartitionStore(opening: stateDirectory(partition, configuration), on: settings.disk, policy: policy)
   }
 
-  private func stateDirectory(_ partition: Int32) -> String {
-    let configuration = settings.configuration
-    return CheckpointLayout.directory(
+  private static func stateDirectory(_ partition: Int32, _ configuration: Configuration) -> String {
+    CheckpointLayout.directory(
       state: configuration.state.directory, name: configuration.kafka.group, partition: partition)
+  }
+  private func stateDirectory(_ partition: Int32) -> String {
+    Self.stateDirectory(partition, settings.configuration)
+  }
+
+  /// Starts one partition whose store is open.
+  func start(_ partition: Int32, _ store: PartitionStore, _ committed: [CommittedOffset]) throws {
+    let plan = try plan(partition, store, committed)
+    let work = ParallelWork(threads: settings.threads, width: 1)
+    for result in work.run([plan], beat: beat, { plan, pulse in Result { try Self.restore(plan, pulse) } }) {
+      try result.get()
+    }
+    try carryOut(plan)
   }
 
   /// By the start-up table.
-  func start(_ partition: Int32, _ store: PartitionStore, _ committed: [CommittedOffset]) throws {
+  private func plan(_ partition: Int32, _ store: PartitionStore, _ committed: [CommittedOffset]) throws -> Plan {
     let configuration = settings.configuration
     let directory = stateDirectory(partition)
     if let newest = store.newestEpoch { try check(try store.block(of: newest).header, partition, directory) }
@@ -170,15 +210,50 @@ extension DataPlane {
     }
     let decision = decideStart(
       committed: states, disk: try diskState(store, states), delivery: configuration.delivery)
+    var plan = Plan(partition: partition, store: store, decision: decision)
     switch decision {
-    case .begin:
-      try checkSiblings(of: partition, directory)
-      try begin(partition, store)
+    case .begin: try checkSiblings(of: partition, directory)
+    case .resume(let epoch, _), .commitFromDisk(let epoch, _, _):
+      if !isWarm(partition, store, epoch) {
+        // Another state than this: its memory goes first.
+        warm[partition] = nil
+        plan.logic = try makeLogic(partition: partition, lineage: try store.block(of: epoch).header.lineage)
+      }
+    case .halt(let refusal):
+      throw HaltPartition(text(of: refusal, partition: partition, store), isByTable: true)
+    }
+    return plan
+  }
+
+  /// Whether the state that was kept in memory is that of `epoch`: the tag stands for the whole history.
+  private func isWarm(_ partition: Int32, _ store: PartitionStore, _ epoch: UInt64) -> Bool {
+    guard let kept = warm[partition] else { return false }
+    #if PlantedBugs
+      if PlantedBug.isPlanted(.staleWarmState) { return true }
+    #endif
+    return kept.tag == store.tag(of: epoch)
+  }
+
+  /// Reads a state from disk, on any thread.
+  private static func restore(_ plan: Plan, _ pulse: ParallelWork.Pulse) throws {
+    guard let logic = plan.logic else { return }
+    switch plan.decision {
+    case .resume(let epoch, _), .commitFromDisk(let epoch, _, _):
+      let block = try restore(logic, from: plan.store, epoch: epoch, beat: pulse.beat)
+      try logic.finishRestore(epoch: epoch, clock: Instant(microseconds: block.header.clock))
+    case .begin, .halt: break
+    }
+  }
+
+  private func carryOut(_ plan: Plan) throws {
+    let (partition, store) = (plan.partition, plan.store)
+    switch plan.decision {
+    case .begin: try begin(partition, store)
     case .resume(let epoch, let fresh):
-      let task = try resume(partition, store, epoch: epoch, fresh: fresh)
+      let task = try resume(plan, epoch: epoch, fresh: fresh)
       try task.confirmRestored()
     case .commitFromDisk(let epoch, let resendOutbox, let fresh):
-      let task = try resume(partition, store, epoch: epoch, fresh: fresh)
+      let task = try resume(plan, epoch: epoch, fresh: fresh)
       guard let tag = store.tag(of: epoch) else { throw HaltPartition("epoch \(epoch) has no tag") }
       var outputs = OutputBuffer()
       #if PlantedBugs
@@ -196,8 +271,7 @@ extension DataPlane {
         settings.log.info("partition \(partition): resending \(buffer.entries.count) outputs of epoch \(epoch)")
       }
       task.announce(tag, outputs: outputs)
-    case .halt(let refusal):
-      throw HaltPartition(text(of: refusal, partition: partition, store), isByTable: true)
+    case .halt: break
     }
   }
 
@@ -227,28 +301,17 @@ extension DataPlane {
     settings.log.info("partition \(partition): new state, lineage \(lineage)")
   }
 
-  private func resume(_ partition: Int32, _ store: PartitionStore, epoch: UInt64, fresh: [String]) throws -> TaskRuntime
-  {
+  private func resume(_ plan: Plan, epoch: UInt64, fresh: [String]) throws -> TaskRuntime {
+    let (partition, store) = (plan.partition, plan.store)
     let header = try store.block(of: epoch).header
-    let clock = Instant(microseconds: header.clock)
     let logic: any TaskLogic
-    let isWarm: Bool
-    // The tag stands for the whole history: the same tag is the same state.
-    let tag = store.tag(of: epoch)
-    #if PlantedBugs
-      let trustsWarm = PlantedBug.isPlanted(.staleWarmState)
-    #else
-      let trustsWarm = false
-    #endif
-    if let kept = warm.removeValue(forKey: partition), trustsWarm || kept.tag == tag {
-      isWarm = true
+    if let restored = plan.logic {
+      logic = restored
+    } else if let kept = warm.removeValue(forKey: partition) {
       logic = kept.logic
-      logic.resume(epoch: epoch, clock: clock)
+      logic.resume(epoch: epoch, clock: Instant(microseconds: header.clock))
     } else {
-      isWarm = false
-      logic = try makeLogic(partition: partition, lineage: header.lineage)
-      _ = try restore(logic, from: store, epoch: epoch)
-      try logic.finishRestore(epoch: epoch, clock: clock)
+      throw HaltPartition("epoch \(epoch) was neither restored nor kept")
     }
     try store.truncate(after: epoch)
     let early = try earliest(fresh, partition)
@@ -264,7 +327,7 @@ extension DataPlane {
       next: next, restoredFrom: epoch, skips: header.skips)
     add(task)
     settings.log.info(
-      "partition \(partition): \(isWarm ? "kept" : "restored") epoch \(epoch), \(logic.counters.customers) customers, "
+      "partition \(partition): \(plan.logic == nil ? "kept" : "restored") epoch \(epoch), \(logic.counters.customers) customers, "
         + "lineage \(header.lineage)")
     return task
   }
@@ -274,7 +337,9 @@ extension DataPlane {
   }
 
   /// Streams a state into a task, feeding the watchdog on the way.
-  func restore(_ logic: any TaskLogic, from store: PartitionStore, epoch: UInt64) throws -> EpochBlock {
+  static func restore(
+    _ logic: any TaskLogic, from store: PartitionStore, epoch: UInt64, beat: () -> Void
+  ) throws -> EpochBlock {
     var count = 0
     return try store.restore(upTo: epoch) { key, value in
       try logic.restore(key: key, value: value)

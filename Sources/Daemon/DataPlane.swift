@@ -8,6 +8,7 @@ import Checkpoint
 import Configuration
 import Engine
 import Events
+import Glibc
 import Handoff
 import Kafka
 
@@ -21,6 +22,8 @@ public struct DataPlaneSettings: Sendable {
   public var factory: any TaskFactory
   public var disk: any Disk = PosixDisk()
   public var threads: any Threads = SystemThreads()
+  /// Partitions that are opened and restored at once, 1 or more; each takes a core.
+  public var restoreThreads = max(1, min(8, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
   /// Where the identities of new states come from.
   public var makeLineage: @Sendable () -> Lineage = { .random() }
   public var log: Log

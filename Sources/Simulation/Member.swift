@@ -80,6 +80,8 @@ final class Member {
       log: Log(level: .debug) { level, text in journal.value.hear(text, from: who) })
     settings.disk = mount
     settings.threads = process
+    // The same on every machine.
+    settings.restoreThreads = 2
     settings.makeLineage = { guardedWorld.value.makeLineage() }
     let consumer = ModelConsumer(world.kafka, client)
     client.consumer = consumer

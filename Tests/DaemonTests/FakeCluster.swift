@@ -82,6 +82,8 @@ extension FakeCluster {
     var settings = settings
     settings.stopAtEnd = bystander == nil
     settings.threads = process
+    // The same on every machine.
+    settings.restoreThreads = 2
     let final = settings
     var end: DataPlaneEnd?
     _ = try faults.scheduler.start("data", of: process) { [self] in
