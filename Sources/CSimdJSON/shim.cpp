@@ -15,6 +15,14 @@ namespace {
 
 constexpr int kMaxDepth = 64;
 
+// Of a document that is no object. Rare, so simdjson's own parser may read all of it.
+int what_else(const char *document, size_t length) {
+  simdjson::dom::parser parser;
+  auto error = parser.parse(document, length).error();
+  // Nested too deeply for it: what it has read is JSON.
+  return error && error != simdjson::DEPTH_ERROR ? TW_JSON_MALFORMED : TW_JSON_NOT_AN_OBJECT;
+}
+
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -189,11 +197,7 @@ extern "C" int tw_json_scan(tw_json_parser *parser, char *document, size_t lengt
   int depth = 0;       // open containers
   uint32_t open[kMaxDepth];
 
-  if (document[index[0]] != '{') {
-    char c = document[index[0]];
-    bool value = c == '[' || c == '"' || c == '-' || is_digit(c) || c == 't' || c == 'f' || c == 'n';
-    return value ? TW_JSON_NOT_AN_OBJECT : TW_JSON_MALFORMED;
-  }
+  if (document[index[0]] != '{') return what_else(document, length);
 
   tw_json_node *node;
   uint32_t key_at = TW_JSON_NO_KEY, key_length = 0;
