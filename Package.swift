@@ -156,6 +156,10 @@ let package = Package(
       name: "CheckpointTests", dependencies: ["Checkpoint", "CheckpointTesting", "CXXHash"],
       // Read from the sources: state written by older releases.
       exclude: ["Fixtures"], swiftSettings: settings),
+    .testTarget(
+      name: "ReplayTests",
+      dependencies: ["Replay", "Engine", "Events", "Customers", "Models", "Rules", "ReferenceTesting", "CZlib"],
+      swiftSettings: settings),
     .testTarget(name: "ImportTests", dependencies: ["Import", "Events"], swiftSettings: settings),
     .testTarget(name: "KafkaTests", dependencies: ["Kafka"], swiftSettings: settings),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Events"], swiftSettings: settings),

@@ -23,6 +23,23 @@ public struct EngineCounters: Sendable, Equatable {
   public init() {}
 
   public var raised: Int { raisedChurn + raisedLost + raisedSilent }
+
+  /// Adds those of another task.
+  public mutating func add(_ other: EngineCounters) {
+    applied += other.applied
+    late += other.late
+    duplicates += other.duplicates
+    tooLate += other.tooLate
+    tagChanges += other.tagChanges
+    shadowChanges += other.shadowChanges
+    raisedChurn += other.raisedChurn
+    raisedLost += other.raisedLost
+    raisedSilent += other.raisedSilent
+    resolved += other.resolved
+    expired += other.expired
+    overdue += other.overdue
+    timersFired += other.timersFired
+  }
 }
 
 /// Sums over all customers of a task, computed by a pass over the table.
@@ -36,4 +53,14 @@ public struct CustomerSums: Sendable, Equatable {
   /// Buyers who were armed for `churn` at least once.
   public var everArmed = 0
   public init() {}
+
+  /// Adds those of another task.
+  public mutating func add(_ other: CustomerSums) {
+    customers += other.customers
+    buyers += other.buyers
+    paidOrders += other.paidOrders
+    grossMinor &+= other.grossMinor
+    netMinor &+= other.netMinor
+    everArmed += other.everArmed
+  }
 }

@@ -121,6 +121,11 @@ public struct EngineTask: ~Copyable {
   public func hash(ofCustomer id: ByteSlice) -> UInt64 { table.hash(of: UnsafeRawBufferPointer(id.buffer)) }
   @inline(__always)
   public func hash(ofCustomer id: UnsafeRawBufferPointer) -> UInt64 { table.hash(of: id) }
+  /// The hash of a customer's id in a task with this seed.
+  @inline(__always)
+  public static func hash(ofCustomer id: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
+    CustomerTable.hash(of: id, seed: seed)
+  }
 
   /// Asks for a customer's memory ahead of `apply`, in three steps: each needs what the one before it has brought, so
   /// a batch calls them one after the other at some distance.

@@ -42,13 +42,18 @@ package final class OutputFiles {
 
   /// Writes out and forgets what `outputs` holds.
   package func take(_ outputs: inout OutputBuffer) throws(OutputError) {
-    for entry in outputs.entries {
+    try append(outputs, 0..<outputs.entries.count)
+    outputs.removeAll()
+  }
+
+  /// Writes out some of what `outputs` holds.
+  func append(_ outputs: OutputBuffer, _ entries: Range<Int>) throws(OutputError) {
+    for entry in outputs.entries[entries] {
       let topic = Int(entry.topic.rawValue)
       buffers[topic].append(contentsOf: outputs.bytes[entry.value])
       buffers[topic].append(10)
       if buffers[topic].count >= Self.flushBytes { try flush(topic) }
     }
-    outputs.removeAll()
   }
 
   private func flush(_ topic: Int) throws(OutputError) {

@@ -22,6 +22,9 @@ public struct ReplayOptions: Sendable {
   public var profiles = true
   /// Lines that are decoded, applied and written together; changes nothing in the outputs.
   public var batchLines = 1024
+  /// Threads that apply events, each to customers of its own; changes nothing in the outputs. 1...`mostThreads`.
+  public var threads = 1
+  public static let mostThreads = 64
 
   public init(inputs: [String], output: String, currencies: CurrencyTable, ceiling: Instant) {
     self.inputs = inputs
@@ -39,6 +42,7 @@ public struct ReplaySummary: Sendable, Equatable {
   public var customers = CustomerSums()
   public var stateDigest: UInt64 = 0
   public var elapsedSeconds = 0.0
+  public init() {}
 
   /// Every line read that took effect, late ones included.
   public var applied: Int { engine.applied + engine.late }
@@ -52,9 +56,15 @@ public struct ReplayProgress: Sendable {
   public var totalBytes: Int
 }
 
+/// Threads: one reads and decodes, `ReplayOptions.threads` apply, one puts together and writes what they say; the
+/// caller's hands batches on.
 public enum Replay {
+  /// Of the hash of customer ids. Fixed: the files of two runs are equal to the byte.
+  static let seed: UInt64 = 0
+
   /// Runs the engine over `options.inputs`, in that order, and writes the output files.
-  /// - Parameter progress: called after every batch of lines.
+  /// - Parameter progress: called after every batch of lines. It begins anew where the input has more names than one
+  ///   task holds: only one engine thread can tell which of them are kept.
   /// - Throws: `InputError`, `OutputError`, `ThreadError`.
   public static func run(
     _ options: ReplayOptions, settings: EngineSettings, progress: (ReplayProgress) -> Void = { _ in }
@@ -63,109 +73,72 @@ public enum Replay {
     settings.clockMode = .event
     settings.topicNames = [options.topic]
     settings.profiles = false  // all of them are written at the end
-    // A fixed seed: the files of two runs are equal to the byte.
-    var task = EngineTask(settings: settings, seed: 0)
-    var clock = TaskClock(mode: .event, required: [false], sourceStall: .minutes(15))
-    var summary = ReplaySummary()
     let started = monotonicSeconds()
     var totalBytes = 0
+    var canReadTwice = true
     for path in options.inputs {
       var status = stat()
-      if stat(path, &status) == 0 { totalBytes += Int(status.st_size) }
+      guard stat(path, &status) == 0 else { continue }
+      totalBytes += Int(status.st_size)
+      if status.st_mode & S_IFMT != S_IFREG { canReadTwice = false }
     }
 
-    let writer = try WritingStage(directory: options.output)
+    var result: WorkerResult
     do {
-      let reader = try ReadingStage(options)
-      do {
-        while let batch = try reader.next() {
-          apply(batch, to: &task, clock: &clock, summary: &summary, options: options)
-          let position = batch.position
-          reader.giveBack(batch)
-          try writer.take(&task.outputs)
-          progress(ReplayProgress(lines: summary.read, bytes: position, totalBytes: totalBytes))
-        }
-      } catch {
-        reader.stop()
-        throw error
+      result = try run(options, settings, totalBytes, progress)
+    } catch is TooManyNames {
+      guard canReadTwice else {
+        throw InputError(
+          description:
+            "\(options.inputs.joined(separator: ", ")): there are more than \(settings.records.maxSymbols) names of "
+            + "categories, channels, regions and occupations. Which of them are kept only one engine thread can "
+            + "tell, and what is not a file cannot be read again: add --threads 1")
       }
-      reader.stop()
-
-      clock.reachedEnd(of: 0)
-      if let until = options.until { clock.advance(to: until) }
-      let end = clock.update(wall: .distantPast)
-      while task.advance(to: end, maxTimers: timersAtOnce) { try writer.take(&task.outputs) }
-      if options.profiles {
-        let order = task.customersByID()
-        for start in stride(from: 0, to: order.count, by: profilesAtOnce) {
-          for index in order[start..<min(order.count, start + profilesAtOnce)] { task.emitProfile(of: index) }
-          try writer.take(&task.outputs)
-        }
-      }
-      try writer.take(&task.outputs)
-    } catch {
-      writer.stop()
-      throw error
+      var alone = options
+      alone.threads = 1
+      result = try run(alone, settings, totalBytes, progress)
     }
-    try writer.finish()
-    summary.engine = task.counters
-    summary.customers = task.sums()
-    summary.stateDigest = task.digest()
+    var summary = ReplaySummary()
+    summary.read = result.read
+    summary.rejected = result.rejected
+    summary.engine = result.engine
+    summary.customers = result.customers
+    summary.stateDigest = result.stateDigest
     summary.elapsedSeconds = monotonicSeconds() - started
     progress(ReplayProgress(lines: summary.read, bytes: totalBytes, totalBytes: totalBytes))
     return summary
   }
 
-  /// So that no buffer grows large: nothing else depends on them.
-  private static let timersAtOnce = 4096
-  private static let profilesAtOnce = 1024
-  /// Customers whose memory is asked for ahead of their events: few enough to stay in the nearest caches.
-  private static let lookAhead = 32
-
-  private static func apply(
-    _ batch: DecodedBatch, to task: inout EngineTask, clock: inout TaskClock, summary: inout ReplaySummary,
-    options: ReplayOptions
-  ) {
-    withUnsafeTemporaryAllocation(of: UInt64.self, capacity: lookAhead) { hashes in
-      var start = 0
-      while start < batch.count {
-        let end = min(batch.count, start + lookAhead)
-        prefetch(batch, start..<end, hashes, task)
-        var place = 0
-        batch.forEach(in: start..<end) { line in
-          var reason = line.rejected
-          if reason == nil, task.apply(line.event, hash: hashes[place]) == .tooLate { reason = .tooLate }
-          place += 1
-          summary.read += 1
-          if let reason {
-            summary.rejected += 1
-            DeadLetter.encode(
-              reason: reason, origin: line.event.origin, topicName: options.topic, key: nil,
-              payload: batch.bytes(of: line), brokerTimestamp: nil, emittedAt: clock.now,
-              maxPayloadBytes: options.maxDeadLetterBytes, into: &task.outputs)
-          } else {
-            clock.observe(topic: 0, eventTime: line.event.time)
-            task.advance(to: clock.update(wall: .distantPast))
-          }
+  private static func run(
+    _ options: ReplayOptions, _ settings: EngineSettings, _ totalBytes: Int, _ progress: (ReplayProgress) -> Void
+  ) throws -> WorkerResult {
+    let engines = min(max(1, options.threads), ReplayOptions.mostThreads)
+    // One being filled, one being read by each engine thread, two that even out the pace.
+    let batches = engines + 3
+    let failure = FirstFailure()
+    let writer = try WritingStage(directory: options.output, engines: engines, failure: failure)
+    var result = WorkerResult()
+    do {
+      let reader = try ReadingStage(options, batches: batches)
+      defer { reader.stop() }
+      let engine = try EngineStage(
+        options, settings: settings, sinks: writer.sinks, returns: reader.returns, batches: batches, failure: failure)
+      do {
+        while let batch = try reader.next() {
+          let step = ReplayProgress(lines: Int(batch.endLine), bytes: batch.position, totalBytes: totalBytes)
+          try engine.take(batch)
+          progress(step)
         }
-        start = end
+      } catch {
+        failure.note(error)
       }
+      result = try engine.finish()
+    } catch {
+      failure.note(error)
     }
-  }
-
-  /// Hashes the ids of some lines and asks for their customers' memory.
-  private static func prefetch(
-    _ batch: DecodedBatch, _ range: Range<Int>, _ hashes: UnsafeMutableBufferPointer<UInt64>,
-    _ task: borrowing EngineTask
-  ) {
-    var count = 0
-    batch.forEach(in: range) { line in
-      hashes[count] = line.rejected == nil ? task.hash(ofCustomer: line.event.customer) : 0
-      if line.rejected == nil { task.prefetchIndex(hashes[count]) }
-      count += 1
-    }
-    for place in 0..<count { task.prefetchRecord(hashes[place]) }
-    for place in 0..<count { task.prefetchTail(hashes[place]) }
+    writer.join()
+    if let error = failure.error { throw error }
+    return result
   }
 
   private static func monotonicSeconds() -> Double {

@@ -16,7 +16,7 @@ struct ReplayCommand: ParsableCommand {
       Reads NDJSON, plain or gzip, one event a line, in order of arrival, and writes into the output directory \
       tag-changes.ndjson, churn-alerts.ndjson, dead-letters.ndjson, profiles.ndjson and summary.json. Time moves with \
       the events, never with the wall: two runs over one input write the same files to the byte (but for the elapsed \
-      time in summary.json).
+      time in summary.json), with however many --threads.
 
       With --journal it makes the calls again that `tidewatch run --journal` has written down, ticks of the wall clock \
       included, and writes what that run has committed, to the byte. Replay with the run's own configuration, after the \
@@ -25,6 +25,9 @@ struct ReplayCommand: ParsableCommand {
 
       Of the configuration it uses the rules, the model, currency, time zone, limits and alerts; Kafka is not contacted.
       """)
+
+  /// One thread reads for all of them: it keeps about six of them busy, more where there are many rules.
+  private static let mostDefaultThreads = 16
 
   @Option(name: .shortAndLong, help: "The configuration file.")
   var config: String
@@ -49,6 +52,14 @@ struct ReplayCommand: ParsableCommand {
     help: "Events more than 5 minutes after this are rejected as from the future (RFC 3339). Default: now.")
   var ceiling: String?
 
+  @Option(
+    help: """
+      Threads that apply events, 1 to \(ReplayOptions.mostThreads), each for customers of its own; changes nothing in the \
+      results. Another reads and one writes. Default: the machine's cores, at most \(Self.mostDefaultThreads). Not with \
+      --journal, which is replayed by one.
+      """)
+  var threads: Int?
+
   @Flag(inversion: .prefixedNo, help: "Write every customer's profile at the end.")
   var profiles = true
 
@@ -58,6 +69,12 @@ struct ReplayCommand: ParsableCommand {
     }
     if journal != nil, until != nil || format != nil || ceiling != nil {
       throw ValidationError("--until, --format and --ceiling are for --input: a journal has its own")
+    }
+    if journal != nil, threads != nil {
+      throw ValidationError("--threads is for --input: a journal is replayed by one thread, leave it out")
+    }
+    if let threads, !(1...ReplayOptions.mostThreads).contains(threads) {
+      throw ValidationError("--threads \(threads) cannot be; give 1 to \(ReplayOptions.mostThreads)")
     }
   }
 
@@ -81,6 +98,8 @@ struct ReplayCommand: ParsableCommand {
     options.maxDeadLetterBytes = configuration.limits.deadLetterBytes
     options.format = try wireFormat(configuration)
     options.profiles = profiles
+    options.threads =
+      threads ?? min(ProcessInfo.processInfo.activeProcessorCount, Self.mostDefaultThreads)
     if let until { options.until = try instant(until, "--until") }
     if let ceiling { options.ceiling = try instant(ceiling, "--ceiling") }
     for warning in configuration.warnings { Terminal.writeError("warning: \(warning)\n") }

@@ -40,6 +40,8 @@ import Testing
   @Test(arguments: [
     ["frobnicate"], ["--frobnicate"], ["import"], ["import", "--map", "m.yaml"], ["replay"], ["checkpoint", "inspect"],
     ["checkpoint", "verify", "a", "b"], ["checkpoint", "inspect", "/tmp", "--epochs", "-1"],
+    ["replay", "--config", "c", "--output", "o", "--journal", "j", "--threads", "2"],
+    ["replay", "--config", "c", "--output", "o", "--input", "i", "--threads", "0"],
     ["loadgen"], ["loadgen", "--output", "-", "--rate", "5"], ["loadgen", "--output", "-", "--customers", "0"],
   ]) func wrongArgumentsEndWith64(words: [String]) async throws {
     let outcome = try await Binary.run(words)

@@ -6,18 +6,20 @@ extension Bench {
   /// Part (c).
   func measureReplay() throws {
     let file = try workloadFile()
+    let threads = min(ProcessInfo.processInfo.activeProcessorCount, 16)
     for (name, rules) in [("default rules", "tags.yaml"), ("five reference tags", "w1-tags.yaml")] {
       let configuration = try writeConfiguration("replay-\(rules)", rules: rules)
       var rates: [Double] = []
       var cpu: [Double] = []
       var peaks: [Double] = []
       for _ in 0..<options.runs {
-        let (summary, use) = try replay(file, configuration)
+        let (summary, use) = try replay(file, configuration, threads: threads)
         rates.append(Double(summary.events.read) / summary.elapsedSeconds)
         cpu.append(use.cpuSeconds / Double(summary.events.read) * 1e6)
         peaks.append(Double(use.peakBytes) / 1_048_576)
       }
-      add(Figure("replay", name, "events/s", rates, note: "outputs and all profiles written"))
+      add(
+        Figure("replay", name, "events/s", rates, note: "\(threads) engine threads; outputs and all profiles written"))
       add(Figure("replay", "\(name), CPU", "us/event", cpu))
       add(Figure("replay", "\(name), peak memory", "MiB", peaks))
     }
@@ -34,11 +36,12 @@ extension Bench {
     var elapsedSeconds: Double
   }
 
-  func replay(_ file: String, _ configuration: String) throws -> (ReplayOutcome, ProcessUse) {
+  func replay(_ file: String, _ configuration: String, threads: Int) throws -> (ReplayOutcome, ProcessUse) {
     let output = path("replay-output")
     let process = try start(
       [
         "replay", "--config", configuration, "--input", file, "--output", output, "--ceiling", "2100-01-01T00:00:00Z",
+        "--threads", String(threads),
       ], "replay", showsProgress: true)
     let use = try process.finish()
     let decoder = JSONDecoder()

@@ -1,0 +1,78 @@
+// The thread of a replay that reads and decodes. A fixed number of batches goes round between it and the engine
+// threads, so that memory stays bounded whichever is the slowest.
+
+import Engine
+import Events
+import Handoff
+
+/// Reads and decodes the input files, in their order.
+struct ReadingStage {
+  private let full: Lane<DecodedBatch>
+  private let free: Lane<DecodedBatch>
+  private let failure = Shared<InputError?>(nil)
+  private let thread: DedicatedThread
+
+  /// - Parameter batches: on their way at most.
+  /// - Throws: `ThreadError`.
+  init(_ options: ReplayOptions, batches: Int) throws {
+    let full = Lane<DecodedBatch>(capacity: batches)
+    let free = Lane<DecodedBatch>(capacity: batches)
+    let failure = failure
+    for _ in 0..<batches {
+      _ = free.put(
+        DecodedBatch(
+          lines: options.batchLines,
+          decoder: EventDecoder(format: options.format, limits: options.limits, currencies: options.currencies)))
+    }
+    thread = try DedicatedThread("replay reader") {
+      do { try Self.read(options, free: free, full: full) } catch {
+        failure.write(error as? InputError ?? InputError(description: "\(error)"))
+      }
+      full.finish()
+    }
+    self.full = full
+    self.free = free
+  }
+
+  private static func read(_ options: ReplayOptions, free: Lane<DecodedBatch>, full: Lane<DecodedBatch>) throws {
+    var clock = LineClock()
+    var before = 0
+    guard var batch = free.take() else { return }
+    for path in options.inputs {
+      var reader = try LineReader(path: path)
+      var more = true
+      while more {
+        more = try reader.next { line in
+          if !line.isEmpty { batch.append(line, ceiling: options.ceiling, clock: &clock) }
+        }
+        guard batch.isFull else { continue }
+        batch.position = before + reader.position
+        let end = batch.endLine
+        guard full.put(batch), let next = free.take() else { return }
+        batch = next
+        batch.removeAll(firstLine: end)
+      }
+      before += reader.fileBytes
+    }
+    batch.position = before
+    _ = full.put(batch)
+  }
+
+  /// The next batch; nil at the end.
+  /// - Throws: `InputError` when reading failed, after all full batches that came before it.
+  func next() throws -> DecodedBatch? {
+    if let batch = full.take() { return batch }
+    if let error = failure.read() { throw error }
+    return nil
+  }
+
+  /// Where batches go that are done with.
+  var returns: Lane<DecodedBatch> { free }
+
+  /// Ends the thread, also in the middle of a file.
+  func stop() {
+    full.abandon()
+    free.finish()
+    thread.join()
+  }
+}
