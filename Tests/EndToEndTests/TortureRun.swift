@@ -104,8 +104,15 @@ final class TortureRun {
     try waitForProgress("the end")
     try feed.finish(limitSeconds: 240)
     let produced = feed.produced
-    try wait(for: "all \(produced) records to be committed", limitSeconds: 180) {
-      (bench.committedRecords() ?? 0) >= Int64(produced)
+    do {
+      try wait(for: "all \(produced) records to be committed", limitSeconds: 180) {
+        (bench.committedRecords() ?? 0) >= Int64(produced)
+      }
+    } catch {
+      // Which of the two: the broker does not have them, or they are not read.
+      let ends = (try? bench.logEnds(scenario.partitions)).map { "\($0)" } ?? "unknown"
+      let committed = bench.committedByPartition().map { "\($0)" } ?? "unknown"
+      throw BinaryError(description: "the partitions end at \(ends), committed are \(committed): \(error)")
     }
     if scenario.clock == .wall {
       // What silence brings is still to come.
