@@ -119,7 +119,7 @@ let package = Package(
       name: "Benchmarks",
       dependencies: [
         "CRdKafka", "CommandSupport", "Configuration", "Customers", "Engine", "Events", "Kafka", "LoadGenerator",
-        "Rules",
+        "Replay", "Rules",
       ],
       swiftSettings: settings),
     .executableTarget(

@@ -15,7 +15,7 @@ public final class ChangeList {
     var keyBytes: UInt32
     /// `removed`: there is none.
     var valueBytes: UInt32
-    /// The value is a record as `appendRecord` has laid it out.
+    /// The value is a record as `append(kind:_:)` has laid it out.
     var isRecord: Bool
 
     static let removed = UInt32.max
@@ -47,19 +47,14 @@ public final class ChangeList {
   // MARK: Adding
 
   /// Adds an entry; a nil value says that the key is gone. Both are copied.
-  public func append(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) {
+  ///
+  /// - Parameter kind: the key's first byte; nil where `key` is all of it.
+  public func append(kind: UInt8? = nil, key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) {
     begin(
-      Head(keyBytes: UInt32(key.count), valueBytes: value.map { UInt32($0.count) } ?? Head.removed, isRecord: false))
-    add(key)
-    if let value { add(value) }
-  }
-
-  /// The same, with a key of one byte and what follows it.
-  public func append(kind: UInt8, _ key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) {
-    let head = Head(
-      keyBytes: UInt32(key.count + 1), valueBytes: value.map { UInt32($0.count) } ?? Head.removed, isRecord: false)
-    begin(head)
-    add(kind)
+      Head(
+        keyBytes: UInt32(key.count + (kind == nil ? 0 : 1)),
+        valueBytes: value.map { UInt32($0.count) } ?? Head.removed, isRecord: false))
+    if let kind { add(kind) }
     add(key)
     if let value { add(value) }
   }

@@ -132,11 +132,23 @@ extension DataPlane {
 
   /// How one partition is to be started.
   private struct Plan {
+    enum Course {
+      case begin
+      case resume(Resumption)
+    }
+    struct Resumption {
+      var epoch: UInt64
+      /// Topics that are new in the configuration.
+      var fresh: [String]
+      /// The broker has not committed `epoch`.
+      var isAhead = false
+      var resendsOutbox = false
+      /// Empty yet; nil where the state is kept in memory.
+      var logic: (any TaskLogic)?
+    }
     var partition: Int32
     var store: PartitionStore
-    var decision: StartDecision
-    /// Empty yet; nil where nothing is restored.
-    var logic: (any TaskLogic)?
+    var course: Course
   }
 
   /// Opens and restores tasks, several at once: what is on disk needs nobody else. Partitions that cannot be started halt,
@@ -210,19 +222,33 @@ extension DataPlane {
     }
     let decision = decideStart(
       committed: states, disk: try diskState(store, states), delivery: configuration.delivery)
-    var plan = Plan(partition: partition, store: store, decision: decision)
+    let course: Plan.Course
     switch decision {
-    case .begin: try checkSiblings(of: partition, directory)
-    case .resume(let epoch, _), .commitFromDisk(let epoch, _, _):
-      if !isWarm(partition, store, epoch) {
-        // Another state than this: its memory goes first.
-        warm[partition] = nil
-        plan.logic = try makeLogic(partition: partition, lineage: try store.block(of: epoch).header.lineage)
-      }
+    case .begin:
+      try checkSiblings(of: partition, directory)
+      course = .begin
+    case .resume(let epoch, let fresh):
+      course = .resume(try makeReady(Plan.Resumption(epoch: epoch, fresh: fresh), partition, store))
+    case .commitFromDisk(let epoch, let resendsOutbox, let fresh):
+      let resumption = Plan.Resumption(epoch: epoch, fresh: fresh, isAhead: true, resendsOutbox: resendsOutbox)
+      course = .resume(try makeReady(resumption, partition, store))
     case .halt(let refusal):
       throw HaltPartition(text(of: refusal, partition: partition, store), isByTable: true)
     }
-    return plan
+    return Plan(partition: partition, store: store, course: course)
+  }
+
+  /// With an empty task to restore into, unless its state was kept.
+  private func makeReady(_ resumption: Plan.Resumption, _ partition: Int32, _ store: PartitionStore) throws
+    -> Plan.Resumption
+  {
+    guard !isWarm(partition, store, resumption.epoch) else { return resumption }
+    // Another state than this: its memory goes first.
+    warm[partition] = nil
+    var ready = resumption
+    ready.logic = try makeLogic(
+      partition: partition, lineage: try store.block(of: resumption.epoch).header.lineage)
+    return ready
   }
 
   /// Whether the state that was kept in memory is that of `epoch`: the tag stands for the whole history.
@@ -236,43 +262,47 @@ extension DataPlane {
 
   /// Reads a state from disk, on any thread.
   private static func restore(_ plan: Plan, _ pulse: ParallelWork.Pulse) throws {
-    guard let logic = plan.logic else { return }
-    switch plan.decision {
-    case .resume(let epoch, _), .commitFromDisk(let epoch, _, _):
-      let block = try restore(logic, from: plan.store, epoch: epoch, beat: pulse.beat)
-      try logic.finishRestore(epoch: epoch, clock: Instant(microseconds: block.header.clock))
-    case .begin, .halt: break
-    }
+    guard case .resume(let resumption) = plan.course, let logic = resumption.logic else { return }
+    let block = try restore(logic, from: plan.store, epoch: resumption.epoch, beat: pulse.beat)
+    try logic.finishRestore(epoch: resumption.epoch, clock: Instant(microseconds: block.header.clock))
   }
 
   private func carryOut(_ plan: Plan) throws {
     let (partition, store) = (plan.partition, plan.store)
-    switch plan.decision {
+    switch plan.course {
     case .begin: try begin(partition, store)
-    case .resume(let epoch, let fresh):
-      let task = try resume(plan, epoch: epoch, fresh: fresh)
-      try task.confirmRestored()
-    case .commitFromDisk(let epoch, let resendOutbox, let fresh):
-      let task = try resume(plan, epoch: epoch, fresh: fresh)
-      guard let tag = store.tag(of: epoch) else { throw HaltPartition("epoch \(epoch) has no tag") }
-      var outputs = OutputBuffer()
-      #if PlantedBugs
-        let resendOutbox = resendOutbox && !PlantedBug.isPlanted(.skipOutbox)
-      #endif
-      if resendOutbox, let bytes = try store.outbox(of: epoch) {
-        guard let buffer = Outbox.read(bytes) else {
-          let directory = stateDirectory(partition)
-          throw HaltPartition(
-            "the outbox of epoch \(epoch) in \(directory) is undamaged, and not in this version's format: start the version "
-              + "that wrote it (`tidewatch checkpoint inspect \(OperatorCommands.quoted(directory))` shows the engine's) and "
-              + "let it end in good order")
-        }
-        outputs = buffer
-        settings.log.info("partition \(partition): resending \(buffer.entries.count) outputs of epoch \(epoch)")
+    case .resume(let resumption):
+      let task = try resume(partition, store, resumption)
+      if resumption.isAhead {
+        try announce(task, store, resumption)
+      } else {
+        try task.confirmRestored()
       }
-      task.announce(tag, outputs: outputs)
-    case .halt: break
     }
+  }
+
+  /// What the broker has not committed yet becomes a part of the next commit.
+  private func announce(_ task: TaskRuntime, _ store: PartitionStore, _ resumption: Plan.Resumption) throws {
+    let epoch = resumption.epoch
+    guard let tag = store.tag(of: epoch) else { throw HaltPartition("epoch \(epoch) has no tag") }
+    var outputs = OutputBuffer()
+    #if PlantedBugs
+      let resendsOutbox = resumption.resendsOutbox && !PlantedBug.isPlanted(.skipOutbox)
+    #else
+      let resendsOutbox = resumption.resendsOutbox
+    #endif
+    if resendsOutbox, let bytes = try store.outbox(of: epoch) {
+      guard let buffer = Outbox.read(bytes) else {
+        let directory = stateDirectory(task.partition)
+        throw HaltPartition(
+          "the outbox of epoch \(epoch) in \(directory) is undamaged, and not in this version's format: start the version "
+            + "that wrote it (`tidewatch checkpoint inspect \(OperatorCommands.quoted(directory))` shows the engine's) and "
+            + "let it end in good order")
+      }
+      outputs = buffer
+      settings.log.info("partition \(task.partition): resending \(buffer.entries.count) outputs of epoch \(epoch)")
+    }
+    task.announce(tag, outputs: outputs)
   }
 
   /// Tags of all epochs, offsets of those the table looks at.
@@ -301,11 +331,12 @@ extension DataPlane {
     settings.log.info("partition \(partition): new state, lineage \(lineage)")
   }
 
-  private func resume(_ plan: Plan, epoch: UInt64, fresh: [String]) throws -> TaskRuntime {
-    let (partition, store) = (plan.partition, plan.store)
+  private func resume(_ partition: Int32, _ store: PartitionStore, _ resumption: Plan.Resumption) throws -> TaskRuntime
+  {
+    let (epoch, fresh) = (resumption.epoch, resumption.fresh)
     let header = try store.block(of: epoch).header
     let logic: any TaskLogic
-    if let restored = plan.logic {
+    if let restored = resumption.logic {
       logic = restored
     } else if let kept = warm.removeValue(forKey: partition) {
       logic = kept.logic
@@ -327,7 +358,7 @@ extension DataPlane {
       next: next, restoredFrom: epoch, skips: header.skips)
     add(task)
     settings.log.info(
-      "partition \(partition): \(plan.logic == nil ? "kept" : "restored") epoch \(epoch), \(logic.counters.customers) customers, "
+      "partition \(partition): \(resumption.logic == nil ? "kept" : "restored") epoch \(epoch), \(logic.counters.customers) customers, "
         + "lineage \(header.lineage)")
     return task
   }

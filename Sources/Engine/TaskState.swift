@@ -40,12 +40,12 @@ extension EngineTask {
   /// Adds every entry that changed since the last call to `list`. Copies only: records wait meanwhile.
   public mutating func takeChanges(into list: ChangeList) {
     let before = list.count
-    table.drainRemoved { list.append(kind: Self.customerKind, $0, value: nil) }
+    table.drainRemoved { list.append(kind: Self.customerKind, key: $0, value: nil) }
     stubs.drainChanges { hash, stub in
       withUnsafeBytes(of: hash.bigEndian) { key in
-        guard let stub else { return list.append(kind: Self.stubKind, key, value: nil) }
+        guard let stub else { return list.append(kind: Self.stubKind, key: key, value: nil) }
         let value = (stub.sequence.littleEndian, stub.alertNumber.littleEndian)
-        withUnsafeBytes(of: value) { list.append(kind: Self.stubKind, key, value: $0) }
+        withUnsafeBytes(of: value) { list.append(kind: Self.stubKind, key: key, value: $0) }
       }
     }
     table.takeDirty(into: list, kind: Self.customerKind)

@@ -6,7 +6,7 @@ import Events
 
 struct TimerWave {
   private struct Entry {
-    /// The id's first eight bytes as a number that sorts like them: most comparisons need no record.
+    /// Of the id: most comparisons need no record.
     var prefix: UInt64
     var index: CustomerIndex
   }
@@ -34,10 +34,7 @@ struct TimerWave {
 
   /// Adds a customer to the open run.
   mutating func append(_ index: CustomerIndex, in table: borrowing CustomerTable) {
-    var prefix: UInt64 = 0
-    let id = table.record(index).id
-    for place in 0..<8 { prefix = prefix << 8 | (place < id.count ? UInt64(id[place]) : 0) }
-    entries.append(Entry(prefix: prefix, index: index))
+    entries.append(Entry(prefix: sortingPrefix(of: table.record(index).id), index: index))
   }
 
   /// Sorts what was added since the run before.

@@ -23,7 +23,7 @@ struct OutputMerge {
     let chunk: OutputChunk
     var mark = 0
     var entry = 0
-    /// The first bytes of the next entry's customer id as a number that sorts like them.
+    /// Of the next entry's customer id.
     var prefix: UInt64 = 0
 
     var isAtEnd: Bool { mark == chunk.marks.count }
@@ -38,15 +38,7 @@ struct OutputMerge {
     }
 
     mutating func readPrefix() {
-      if isAtEnd || isBare {
-        prefix = 0
-        return
-      }
-      prefix = withKey { key in
-        var prefix: UInt64 = 0
-        for place in 0..<8 { prefix = prefix << 8 | (place < key.count ? UInt64(key[place]) : 0) }
-        return prefix
-      }
+      prefix = isAtEnd || isBare ? 0 : withKey(sortingPrefix)
     }
   }
 

@@ -25,6 +25,10 @@ public struct ReplayOptions: Sendable {
   /// Threads that apply events, each to customers of its own; changes nothing in the outputs. 1...`mostThreads`.
   public var threads = 1
   public static let mostThreads = 64
+  /// As many as the machine has cores, within reason: one thread reads for all of them, and keeps about six busy, more where
+  /// there are many rules.
+  public static var defaultThreads: Int { max(1, min(sysconf(Int32(_SC_NPROCESSORS_ONLN)), mostDefaultThreads)) }
+  public static let mostDefaultThreads = 16
 
   public init(inputs: [String], output: String, currencies: CurrencyTable, ceiling: Instant) {
     self.inputs = inputs

@@ -26,9 +26,6 @@ struct ReplayCommand: ParsableCommand {
       Of the configuration it uses the rules, the model, currency, time zone, limits and alerts; Kafka is not contacted.
       """)
 
-  /// One thread reads for all of them: it keeps about six of them busy, more where there are many rules.
-  private static let mostDefaultThreads = 16
-
   @Option(name: .shortAndLong, help: "The configuration file.")
   var config: String
 
@@ -55,7 +52,7 @@ struct ReplayCommand: ParsableCommand {
   @Option(
     help: """
       Threads that apply events, 1 to \(ReplayOptions.mostThreads), each for customers of its own; changes nothing in the \
-      results. Another reads and one writes. Default: the machine's cores, at most \(Self.mostDefaultThreads). Not with \
+      results. Another reads and one writes. Default: the machine's cores, at most \(ReplayOptions.mostDefaultThreads). Not with \
       --journal, which is replayed by one.
       """)
   var threads: Int?
@@ -98,8 +95,7 @@ struct ReplayCommand: ParsableCommand {
     options.maxDeadLetterBytes = configuration.limits.deadLetterBytes
     options.format = try wireFormat(configuration)
     options.profiles = profiles
-    options.threads =
-      threads ?? min(ProcessInfo.processInfo.activeProcessorCount, Self.mostDefaultThreads)
+    options.threads = threads ?? ReplayOptions.defaultThreads
     if let until { options.until = try instant(until, "--until") }
     if let ceiling { options.ceiling = try instant(ceiling, "--ceiling") }
     for warning in configuration.warnings { Terminal.writeError("warning: \(warning)\n") }

@@ -23,7 +23,7 @@ import Testing
           bytes.withUnsafeBytes { random.chance(0.5) ? list.append(key: $0, value: value) : add(kind: 7, $0, value) }
         }
         func add(kind: UInt8, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?) {
-          list.append(kind: kind, key, value: value)
+          list.append(kind: kind, key: key, value: value)
           expected.append(Change(key: [kind] + key, value: value.map { Array($0) }))
         }
         let before = expected.count

@@ -250,10 +250,12 @@ final class CrashBench {
   }
 
   /// Everything in an output topic, each partition in order, under read_committed.
-  func read(_ output: Output) throws -> [CrashOutput] {
-    let topic = topic(output)
+  func read(_ output: Output) throws -> [CrashOutput] { try read(topic(output), partitionCount: outputPartitions) }
+  func readInput() throws -> [CrashOutput] { try read(input, partitionCount: partitions) }
+
+  private func read(_ topic: String, partitionCount: Int32) throws -> [CrashOutput] {
     let consumer = try Consumer(client(), ConsumerOptions(groupID: name + "-reader"))
-    let all = (0..<outputPartitions).map { TopicPartition(topic, $0) }
+    let all = (0..<partitionCount).map { TopicPartition(topic, $0) }
     let earliest = try consumer.earliestOffsets(of: all, timeoutMilliseconds: 20_000)
     guard earliest.allSatisfy({ $0.offset == 0 }) else {
       throw BinaryError(description: "the broker has dropped records of \(topic) before they were compared")

@@ -61,7 +61,7 @@ struct LivingShop: TortureSource {
 final class TortureFeed: Sendable {
   private struct State {
     var allowed = 0
-    var produced = 0
+    var sent: [CrashRecord] = []
     var isEnded = false
     var isStopped = false
     /// Nothing is to be under way.
@@ -89,7 +89,9 @@ final class TortureFeed: Sendable {
 
   deinit { state.withLock { $0.isStopped = true } }
 
-  var produced: Int { state.withLock { $0.produced } }
+  var produced: Int { state.withLock { $0.sent.count } }
+  /// In the order they were sent.
+  var sent: [CrashRecord] { state.withLock { $0.sent } }
   var failure: String? { state.withLock { $0.failure } }
   /// So many more may be sent.
   func allow(_ count: Int) { state.withLock { $0.allowed += count } }
@@ -124,9 +126,8 @@ final class TortureFeed: Sendable {
     let producer = try Producer(client, ProducerOptions(.idempotent))
     let topic = try producer.topic(name)
     let slice = max(1, perSecond / 50)
-    var sent = 0
     while true {
-      let (left, isEnded, isStopped) = state.withLock { ($0.allowed - $0.produced, $0.isEnded, $0.isStopped) }
+      let (left, isEnded, isStopped) = state.withLock { ($0.allowed - $0.sent.count, $0.isEnded, $0.isStopped) }
       if isStopped { return }
       if state.withLock({ $0.isHeld }) {
         if !state.withLock({ $0.isQuiet }) {
@@ -137,9 +138,10 @@ final class TortureFeed: Sendable {
         continue
       }
       if left <= 0, isEnded { break }
+      var sent: [CrashRecord] = []
       for _ in 0..<min(slice, left) {
         guard let record = source.next() else {
-          throw BinaryError(description: "no more records after \(sent)")
+          throw BinaryError(description: "no more records after \(produced)")
         }
         try Array(record.value.utf8).withUnsafeBytes { value in
           guard let key = record.key else {
@@ -147,16 +149,15 @@ final class TortureFeed: Sendable {
           }
           try Array(key.utf8).withUnsafeBytes { try producer.produce(to: topic, key: $0, value: value) }
         }
-        sent += 1
+        sent.append(record)
       }
       producer.poll()
-      let now = sent
-      state.withLock { $0.produced = now }
+      state.withLock { $0.sent += sent }
       usleep(20_000)
     }
     try producer.flush(timeoutMilliseconds: 120_000)
     let report = producer.takeDeliveryReport()
-    guard report.failed == 0, report.delivered == sent else {
+    guard report.failed == 0, report.delivered == produced else {
       throw BinaryError(description: "not all records were produced: \(report)")
     }
   }

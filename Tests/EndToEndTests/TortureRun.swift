@@ -112,7 +112,8 @@ final class TortureRun {
       // Which of the two: the broker does not have them, or they are not read.
       let ends = (try? bench.logEnds(scenario.partitions)).map { "\($0)" } ?? "unknown"
       let committed = bench.committedByPartition().map { "\($0)" } ?? "unknown"
-      throw BinaryError(description: "the partitions end at \(ends), committed are \(committed): \(error)")
+      throw BinaryError(
+        description: "\(missing()); the partitions end at \(ends), committed are \(committed): \(error)")
     }
     if scenario.clock == .wall {
       // What silence brings is still to come.
@@ -126,6 +127,20 @@ final class TortureRun {
       }
       try bury(member)
     }
+  }
+
+  /// Which of the records that were acknowledged the broker does not have.
+  private func missing() -> String {
+    do {
+      var there: [String: Int] = [:]
+      for record in try bench.readInput() { there[record.value, default: 0] += 1 }
+      var lost: [(place: Int, value: String)] = []
+      for (place, record) in feed.sent.enumerated() {
+        there[record.value, default: 0] -= 1
+        if there[record.value, default: 0] < 0 { lost.append((place, record.value)) }
+      }
+      return "acknowledged and not at the broker: \(lost)"
+    } catch { return "the input could not be read: \(error)" }
   }
 
   private func pick() -> TortureScenario.Kind {

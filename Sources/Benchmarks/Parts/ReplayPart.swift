@@ -1,12 +1,13 @@
 // `tidewatch replay` of the workload file, with the default rules and with the five of the reference.
 
 import Foundation
+import Replay
 
 extension Bench {
   /// Part (c).
   func measureReplay() throws {
     let file = try workloadFile()
-    let threads = min(ProcessInfo.processInfo.activeProcessorCount, 16)
+    let threads = ReplayOptions.defaultThreads
     for (name, rules) in [("default rules", "tags.yaml"), ("five reference tags", "w1-tags.yaml")] {
       let configuration = try writeConfiguration("replay-\(rules)", rules: rules)
       var rates: [Double] = []
