@@ -21,6 +21,8 @@ final class Committer {
   /// Where producing goes on when the queue was full.
   private var cursor = (task: 0, entry: 0)
   private var waiting = ""
+  /// Of the epoch under way, as far as it was reported before its end.
+  private var firstFailure: DeliveryFailure?
 
   init(
     _ configuration: Configuration, producer: any ProducerPort, offsets: any OffsetCommitPort, wall: any Wall,
@@ -87,6 +89,7 @@ final class Committer {
 
   private func commit(_ epoch: SealedEpoch) -> EpochOutcome.Result {
     cursor = (0, 0)
+    firstFailure = nil
     var machine = TransactionMachine(delivery: delivery)
     var action = machine.start()
     var hasGivenUp = false
@@ -111,18 +114,16 @@ final class Committer {
         note(outcome)
         if hasGivenUp, case .retry = outcome { action = machine.giveUp() } else { action = machine.finish(outcome) }
       case .committed:
-        // Of a transaction: everything was delivered, or it would not have been committed.
-        _ = producer.takeDeliveryReport()
         waiting = ""
         return .committed
       case .aborted:
         // Read again it would come to the same: what no topic takes is an operator's.
-        if let failure = producer.takeDeliveryReport().firstFailure, failure.error.isRefusedRecord {
+        if let failure = takeDeliveryReport().firstFailure ?? firstFailure, failure.error.isRefusedRecord {
           return .halt(failure.undeliverable)
         }
         return discardUnsent() ?? .aborted
       case .refused:
-        _ = producer.takeDeliveryReport()
+        _ = takeDeliveryReport()
         #if PlantedBugs
           // Once more, as the member that this is by then.
           if PlantedBug.isPlanted(.newerMembership), !hasGivenUp, !line.isEnding {
@@ -251,12 +252,35 @@ final class Committer {
       return StepOutcome(error)
     }
     if let fatal = producer.fatalError { return .fatal("\(fatal)") }
-    let report = producer.takeDeliveryReport()
-    guard report.failed > 0 else { return .done }
+    let report = takeDeliveryReport()
+    guard let text = report.complaint else { return .done }
+    firstFailure = report.firstFailure
+    // An abort sees to the rest.
+    if delivery == .exactlyOnce { return .abort(text) }
     if let failure = report.firstFailure, !failure.error.isPassing { return .halt(failure.undeliverable) }
     cursor = (0, 0)
-    return .resend(
-      report.firstFailure.map { "\($0.partition): \($0.error)" } ?? "\(report.failed) records were not delivered")
+    return .resend(text)
+  }
+
+  private func takeDeliveryReport() -> DeliveryReport {
+    var report = producer.takeDeliveryReport()
+    #if PlantedBugs
+      if PlantedBug.isPlanted(.trustUnconfirmed) { report.unconfirmed = 0 }
+    #endif
+    return report
+  }
+}
+
+extension DeliveryReport {
+  /// Why the records cannot all be counted on; nil when they can.
+  fileprivate var complaint: String? {
+    if failed > 0 {
+      return firstFailure.map { "\($0.partition): \($0.error)" } ?? "\(failed) records were not delivered"
+    }
+    guard unconfirmed > 0 else { return nil }
+    return
+      "\(unconfirmed) records, the first for \(firstUnconfirmed?.description ?? "?"), were passed over by later ones: the "
+      + "broker may not have them"
   }
 }
 

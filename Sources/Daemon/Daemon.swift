@@ -118,14 +118,11 @@ public struct Daemon: Sendable {
   }
 
   private func producerOptions(_ configuration: Configuration) -> ProducerOptions {
-    var options =
-      switch configuration.delivery {
-      case .exactlyOnce:
-        ProducerOptions(.transactional(id: "\(configuration.kafka.group)-\(configuration.kafka.instance)"))
-      case .atLeastOnce: ProducerOptions(.idempotent)
-      }
-    options.reportsDeliveries = false
-    return options
+    switch configuration.delivery {
+    case .exactlyOnce:
+      ProducerOptions(.transactional(id: "\(configuration.kafka.group)-\(configuration.kafka.instance)"))
+    case .atLeastOnce: ProducerOptions(.idempotent)
+    }
   }
 
   private struct EarlyEnd: Error {

@@ -21,14 +21,15 @@ public enum StepOutcome: Hashable, Sendable {
 
 /// One epoch of all tasks of an assignment, from the block to the committed offsets.
 ///
-/// exactly_once: write and fsync, begin, produce, send offsets, commit.
+/// exactly_once: write and fsync, begin, produce, send offsets, flush, commit. (A commit flushes by itself, but commits what
+/// the producer takes for delivered; see `DeliveryReport.unconfirmed`.)
 /// at_least_once: write (with the outbox) and fsync, produce, flush, commit offsets.
 ///
 /// | state | `start` | done | retry | resend | abort | lost | fatal | halt | `giveUp` |
 /// | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 /// | idle | write | – | – | – | – | – | – | – | – |
-/// | write, begin, flush, commitOffsets | – | next, or committed | same | produce | aborted | refused | exit | halt | refused |
-/// | produce, sendOffsets (a transaction is open) | – | next | same | produce | aborting | aborting | exit | halt | aborting |
+/// | write, begin, commitOffsets; produce, flush without a transaction | – | next, or committed | same | produce | aborted | refused | exit | halt | refused |
+/// | produce, sendOffsets, flush (a transaction is open) | – | next | same | produce | aborting | aborting | exit | halt | aborting |
 /// | commitTransaction | – | committed | same | produce | aborting | aborting | exit | halt | exit |
 /// | aborting | – | aborted or refused | again | again | aborted or refused | refused | exit | halt | exit |
 /// | ended | – | – | – | – | – | – | – | – | – |
@@ -81,7 +82,7 @@ public struct TransactionMachine: Sendable {
 
   public static func steps(_ delivery: Configuration.Delivery) -> [Step] {
     switch delivery {
-    case .exactlyOnce: [.write, .beginTransaction, .produce, .sendOffsets, .commitTransaction]
+    case .exactlyOnce: [.write, .beginTransaction, .produce, .sendOffsets, .flush, .commitTransaction]
     case .atLeastOnce: [.write, .produce, .flush, .commitOffsets]
     }
   }
@@ -140,7 +141,8 @@ public struct TransactionMachine: Sendable {
 
   private mutating func abort(isLost: Bool, at step: Step) -> Action {
     switch (delivery, step) {
-    case (.exactlyOnce, .produce), (.exactlyOnce, .sendOffsets), (.exactlyOnce, .commitTransaction):
+    case (.exactlyOnce, .produce), (.exactlyOnce, .sendOffsets), (.exactlyOnce, .flush),
+      (.exactlyOnce, .commitTransaction):
       state = .aborting(isLost: isLost)
       return .abortTransaction
     default:

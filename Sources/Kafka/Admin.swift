@@ -57,19 +57,31 @@ public final class Admin {
     return result
   }
 
-  /// Returns when all partitions of the topics are seen. A new topic is seen in parts at first, and a producer that sees a
-  /// part puts records where their keys do not belong.
+  /// Returns when all partitions of the topics are seen, and their leaders answer for them. A new topic is seen in parts at
+  /// first, and a producer that sees a part puts records where their keys do not belong.
   ///
   /// - Throws: `timedOut`, naming the first topic that is not seen whole in time; whatever asking the cluster throws.
   public func waitForTopics(_ names: [String], partitionCount: Int32, timeoutMilliseconds: Int32) throws(KafkaError) {
     let deadline = Deadline(milliseconds: timeoutMilliseconds)
     while true {
       let seen = try topicMetadata(names, timeoutMilliseconds: 20_000)
-      guard let missing = seen.first(where: { $0.partitionCount != partitionCount }) else { return }
+      guard let missing = seen.first(where: { $0.partitionCount != partitionCount }) else { break }
       if deadline.isOver {
         throw KafkaError(
           .timedOut, during: "wait for topic \(missing.name)",
           reason: "\(missing.partitionCount) of \(partitionCount) partitions are seen; look at the broker's log")
+      }
+      usleep(50_000)
+    }
+    // Named as its leader, a broker may still not know of a partition, and refuse the first record.
+    let partitions = names.flatMap { name in (0..<partitionCount).map { TopicPartition(name, $0) } }
+    while true {
+      do throws(KafkaError) {
+        _ = try latestOffsets(of: partitions, timeoutMilliseconds: 5_000)
+        return
+      } catch {
+        let isYetToCome = error.isRetriable || error.code == .unknownTopicOrPartition
+        if deadline.isOver || !isYetToCome { throw error }
       }
       usleep(50_000)
     }

@@ -19,6 +19,7 @@ final class CallbackContext {
   /// Nobody is left to answer a rebalance: answer it here.
   var isClosing = false
   var firstFailure: DeliveryFailure?
+  var firstUnconfirmed: TopicPartition?
 
   func append(_ event: ClientEvent) {
     if case .statistics = event, let index = events.lastIndex(where: { $0.isStatistics }) { events.remove(at: index) }
@@ -49,6 +50,7 @@ extension ClientEvent {
 struct CallbackState {
   var delivered = 0
   var failed = 0
+  var unconfirmed = 0
   let context: Unmanaged<CallbackContext>
 }
 
@@ -245,16 +247,25 @@ private func deliveryReport(
 ) {
   guard let message, let opaque else { return }
   let state = opaque.assumingMemoryBound(to: CallbackState.self)
-  if message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR {
+  let hasError = message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR
+  // Whatever a broker has acknowledged has its offset.
+  if !hasError, message.pointee.offset >= 0 {
     state.pointee.delivered &+= 1
     return
   }
-  state.pointee.failed &+= 1
   let context = state.pointee.context.takeUnretainedValue()
-  if context.firstFailure == nil {
-    let topic = message.pointee.rkt.map { String(cString: rd_kafka_topic_name($0)) } ?? ""
-    let partition = TopicPartition(topic, message.pointee.partition)
-    context.firstFailure = DeliveryFailure(
-      partition: partition, error: KafkaError(message.pointee.err, during: "deliver a record to \(partition)"))
+  var partition: TopicPartition {
+    TopicPartition(
+      message.pointee.rkt.map { String(cString: rd_kafka_topic_name($0)) } ?? "", message.pointee.partition)
+  }
+  if hasError {
+    state.pointee.failed &+= 1
+    if context.firstFailure == nil {
+      context.firstFailure = DeliveryFailure(
+        partition: partition, error: KafkaError(message.pointee.err, during: "deliver a record to \(partition)"))
+    }
+  } else {
+    state.pointee.unconfirmed &+= 1
+    if context.firstUnconfirmed == nil { context.firstUnconfirmed = partition }
   }
 }

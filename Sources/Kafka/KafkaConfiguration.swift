@@ -165,8 +165,6 @@ public struct ProducerOptions: Sendable, Hashable {
   public var queuedMaxMessages: Int = 1_000_000
   /// The memory of the records that wait for their acknowledgement, in KiB.
   public var queuedMaxKilobytes: Int = 262_144
-  /// Whether `DeliveryReport.delivered` counts. Without it the client tells of failures only, which is cheaper.
-  public var reportsDeliveries = true
   /// How keyed records are spread where no partition is given.
   public var partitioner: Partitioner = .murmur2Random
 
@@ -183,7 +181,8 @@ public struct ProducerOptions: Sendable, Hashable {
     try native.set("queue.buffering.max.kbytes", String(queuedMaxKilobytes))
     try configuration.applyProperties(to: native)
 
-    try native.set("delivery.report.only.error", reportsDeliveries ? "false" : "true")
+    // A success that is none can be told only where successes are reported: see `DeliveryReport.unconfirmed`.
+    try native.set("delivery.report.only.error", "false")
     try native.set("enable.idempotence", "true")
     try native.set("allow.auto.create.topics", "false")
     try native.set("partitioner", partitioner.rawValue)

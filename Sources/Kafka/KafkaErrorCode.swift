@@ -38,6 +38,7 @@ public struct KafkaErrorCode: RawRepresentable, Hashable, Sendable, CustomString
 
   // Errors of a broker.
   public static let unknownTopicOrPartition = Self(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+  public static let notLeader = Self(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION)
   public static let messageTooLarge = Self(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
   public static let invalidRecord = Self(RD_KAFKA_RESP_ERR_INVALID_RECORD)
   public static let policyViolation = Self(RD_KAFKA_RESP_ERR_POLICY_VIOLATION)

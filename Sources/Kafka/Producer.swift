@@ -15,18 +15,32 @@ public struct DeliveryFailure: Hashable, Sendable {
 
 /// What became of the records produced since the last report was taken.
 public struct DeliveryReport: Hashable, Sendable {
-  /// Acknowledged by the broker. In a transaction they are invisible until it is committed. 0 where the options ask for
-  /// failures only.
+  /// Acknowledged by the broker. In a transaction they are invisible until it is committed.
   public var delivered: Int
   /// Given up: refused by the broker, timed out, or purged by an abort.
   public var failed: Int
   /// The first failure; nil when `failed` is 0.
   public var firstFailure: DeliveryFailure?
+  /// Taken for delivered by the client because a later batch was, without the broker's word: they may be there, and they may
+  /// be lost.
+  ///
+  /// A broker that knows nothing of a producer yet takes any batch for its first one. When it refuses the first (the
+  /// partition is new, or its leader moves) and then takes the second, librdkafka holds the refused one for delivered, up
+  /// to 2.15 at least: github.com/confluentinc/confluent-kafka-go/issues/921, KAFKA-15591. What gives them away is that
+  /// they have no offset.
+  public var unconfirmed: Int
+  /// Where the first of them belongs; nil when `unconfirmed` is 0.
+  public var firstUnconfirmed: TopicPartition?
 
-  public init(delivered: Int, failed: Int, firstFailure: DeliveryFailure?) {
+  public init(
+    delivered: Int, failed: Int, firstFailure: DeliveryFailure?, unconfirmed: Int = 0,
+    firstUnconfirmed: TopicPartition? = nil
+  ) {
     self.delivered = delivered
     self.failed = failed
     self.firstFailure = firstFailure
+    self.unconfirmed = unconfirmed
+    self.firstUnconfirmed = firstUnconfirmed
   }
 }
 
@@ -137,7 +151,7 @@ public final class Producer {
   /// Serves delivery reports and collects events; waits up to the given time for a first one.
   public func poll(timeoutMilliseconds: Int32 = 0) { rd_kafka_poll(handle.raw, max(0, timeoutMilliseconds)) }
 
-  /// Waits until every record produced so far has been delivered or has failed; see `takeDeliveryReport`.
+  /// Waits until it is known of every record produced so far what became of it; see `takeDeliveryReport`.
   ///
   /// - Throws: `timedOut` (retriable) when some are still under way.
   public func flush(timeoutMilliseconds: Int32) throws(KafkaError) {
@@ -157,10 +171,13 @@ public final class Producer {
   public func takeDeliveryReport() -> DeliveryReport {
     let report = DeliveryReport(
       delivered: handle.state.pointee.delivered, failed: handle.state.pointee.failed,
-      firstFailure: handle.context.firstFailure)
+      firstFailure: handle.context.firstFailure, unconfirmed: handle.state.pointee.unconfirmed,
+      firstUnconfirmed: handle.context.firstUnconfirmed)
     handle.state.pointee.delivered = 0
     handle.state.pointee.failed = 0
+    handle.state.pointee.unconfirmed = 0
     handle.context.firstFailure = nil
+    handle.context.firstUnconfirmed = nil
     return report
   }
 

@@ -39,6 +39,8 @@ public enum PlantedBug: Int, CaseIterable, Sendable {
   case applyStaleBatch
   /// at_least_once: what an epoch that was given up had produced stays in the producer's queue.
   case keepQueueOfLost
+  /// Records that later ones have passed over are taken for delivered, as librdkafka says.
+  case trustUnconfirmed
 
   private static let active = Atomic<Int>(0)
 

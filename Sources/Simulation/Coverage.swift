@@ -22,6 +22,7 @@ package struct Coverage: Sendable {
     "process: ended restart", "process: ended stateRefused", "producer: abort transaction done",
     "producer: batch refused", "producer: commit transaction called again", "producer: commit transaction done",
     "producer: commit transaction timed out", "producer: fenced", "producer: flush timed out",
+    "producer: records passed over",
     "producer: records timed out", "producer: send offsets called again", "producer: settled after a lost answer",
     "producer: unacknowledged records discarded",
     "refused: bitFlips", "refused: expired", "refused: ownDisks", "refused: retention",

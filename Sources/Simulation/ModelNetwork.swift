@@ -16,6 +16,8 @@ package struct NetworkFaults: Sendable {
   package var queueFull = 0
   /// Of batches of records, by the broker.
   package var refusedBatch = 0
+  /// Likewise, in passing: the partition's leader is new. The batch behind it may be taken all the same.
+  package var passedOverBatch = 0
   /// Microseconds, one way.
   package var latency: ClosedRange<Int64> = 200...3_000
 

@@ -19,10 +19,13 @@ package final class ModelProducer: ProducerPort {
   private var isOpen = false
   private var queue: [ModelKafka.Output] = []
   private var inFlight: (number: Int, outputs: [ModelKafka.Output])?
+  /// Refused in passing while another batch was ready: when that one is taken, librdkafka holds these for delivered.
+  private var passedOver: [ModelKafka.Output] = []
   private var batches = 0
   private var queuedSince: Int64?
   private var delivered = 0
   private var failed = 0
+  private var unconfirmed = 0
   private var problem: KafkaError?
   package private(set) var fatalError: KafkaError?
   private var hasSaidFatal = false
@@ -172,15 +175,24 @@ package final class ModelProducer: ProducerPort {
       kafka.journal.violate("calls", "an abort after the commit was sent")
     }
     if operation == .sendOffsets { operation = nil }
-    failed += queue.count + (inFlight?.outputs.count ?? 0)
-    queue = []
-    inFlight = nil
-    queuedSince = nil
+    failUnacknowledged()
     return end(.abort, "abort transaction", timeoutMilliseconds)
   }
 
   /// Records of which nobody knows whether they arrive.
-  var unacknowledged: Int { queue.count + (inFlight?.outputs.count ?? 0) }
+  var unacknowledged: Int { queue.count + (inFlight?.outputs.count ?? 0) + passedOver.count }
+
+  private func failUnacknowledged() {
+    failed += unacknowledged
+    forgetUnacknowledged()
+  }
+
+  private func forgetUnacknowledged() {
+    queue = []
+    inFlight = nil
+    passedOver = []
+    queuedSince = nil
+  }
 
   package func discardUnacknowledged() throws(KafkaError) {
     if let end = enter(), let error = end.error { throw error }
@@ -189,11 +201,10 @@ package final class ModelProducer: ProducerPort {
     }
     if unacknowledged > 0 { kafka.journal.note("producer: unacknowledged records discarded") }
     // What is on its way is not called back; it is not sent again.
-    queue = []
-    inFlight = nil
-    queuedSince = nil
+    forgetUnacknowledged()
     delivered = 0
     failed = 0
+    unconfirmed = 0
     problem = nil
   }
 
@@ -259,10 +270,7 @@ package final class ModelProducer: ProducerPort {
     kafka.at(since + messageTimeout) {
       guard self.queuedSince == since, !self.client.isDead else { return }
       self.kafka.journal.note("producer: records timed out")
-      self.failed += self.queue.count + (self.inFlight?.outputs.count ?? 0)
-      self.queue = []
-      self.inFlight = nil
-      self.queuedSince = nil
+      self.failUnacknowledged()
       self.problem = KafkaError(.messageTimedOut, during: "deliver", requiresAbort: self.id != nil)
     }
   }
@@ -276,9 +284,11 @@ package final class ModelProducer: ProducerPort {
     inFlight = (number, outputs)
     let identity = identity
     var hasArrived = false
+    let isPassedOver = kafka.chance(permille: kafka.faults.passedOverBatch)
     kafka.send(
       "produce", from: client, to: .outputs, isWanted: { self.inFlight?.number == number },
       serve: { () -> TransactionAnswer? in
+        if isPassedOver { return .refused(.notLeader) }
         // The partition's leader cannot write it, for longer than the client tries.
         if self.kafka.chance(permille: self.kafka.faults.refusedBatch) { return .refused(.messageTimedOut) }
         if let id = self.id { return self.kafka.transaction(of: id).produce(identity, outputs, batch: number) }
@@ -291,13 +301,23 @@ package final class ModelProducer: ProducerPort {
         guard self.inFlight?.number == number else { return }
         self.inFlight = nil
         switch answer {
-        case .done: self.delivered += outputs.count
+        case .done:
+          self.delivered += outputs.count
+          if !self.passedOver.isEmpty { self.kafka.journal.note("producer: records passed over") }
+          self.unconfirmed += self.passedOver.count
+          self.passedOver = []
+        case .refused(.notLeader):
+          self.kafka.journal.note("fault: batch refused in passing")
+          // Sent again; but another batch that is ready is under way already.
+          if self.queue.isEmpty { self.queue = outputs } else { self.passedOver += outputs }
         case .refused(let code):
-          self.failed += outputs.count
+          self.failed += outputs.count + self.passedOver.count
+          self.passedOver = []
           self.problem = KafkaError(code, during: "deliver", requiresAbort: self.id != nil)
           self.kafka.journal.note("fault: batch refused")
         case .fenced:
-          self.failed += outputs.count
+          self.failed += outputs.count + self.passedOver.count
+          self.passedOver = []
           // A transaction that the coordinator has aborted, or a newer producer: librdkafka finds out with the next call.
           self.problem = KafkaError(.invalidProducerEpoch, during: "deliver", requiresAbort: true)
           self.kafka.journal.note("producer: batch refused")
@@ -326,10 +346,13 @@ package final class ModelProducer: ProducerPort {
     defer {
       delivered = 0
       failed = 0
+      unconfirmed = 0
       if id == nil { problem = nil }
     }
     let failure = problem.map { DeliveryFailure(partition: TopicPartition("outputs", 0), error: $0) }
-    return DeliveryReport(delivered: delivered, failed: failed, firstFailure: failed > 0 ? failure : nil)
+    return DeliveryReport(
+      delivered: delivered, failed: failed, firstFailure: failed > 0 ? failure : nil, unconfirmed: unconfirmed,
+      firstUnconfirmed: unconfirmed > 0 ? TopicPartition("outputs", 0) : nil)
   }
 
   package func drainEvents() -> [ClientEvent] {

@@ -95,6 +95,7 @@ package struct Scenario: Sendable {
       network.late = pick(0...bad / 2)
       network.queueFull = pick(0...8)
       network.refusedBatch = pick(0...25)
+      network.passedOverBatch = pick(0...25)
     }
     syncMicroseconds = [50...2_000, 1_000...30_000, 10_000...400_000][pick(0...2)]
     fit()

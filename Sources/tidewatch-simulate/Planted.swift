@@ -72,6 +72,7 @@ struct Planted: ParsableCommand {
         scenario.delivery = .atLeastOnce
         scenario.members = 2 + Int(seed % 2)
         scenario.faultSeconds = 1
+      case .trustUnconfirmed: scenario.network.passedOverBatch = 300
       case .acceptTornTail:
         // Under exactly_once the committed tag says what is beyond the truth.
         scenario.delivery = .atLeastOnce

@@ -210,6 +210,7 @@ final class ScriptedProducer: ProducerPort {
   private var commits = 0
   /// Called by the committer's thread after each commit.
   var onCommit: ((Int) -> Void)?
+  private var isInTransaction = false
   private var open: [(id: String, value: String)] = []
   private var offsets: [PartitionOffset] = []
 
@@ -225,12 +226,14 @@ final class ScriptedProducer: ProducerPort {
 
   func initTransactions(timeoutMilliseconds: Int32) -> TransactionOutcome { .done }
   func beginTransaction() -> TransactionOutcome {
+    isInTransaction = true
     open = []
     offsets = []
     return .done
   }
   func produce(_ record: OutputRecord) throws(KafkaError) {
     let id = record.headers.first { "\($0.name)" == "ce_id" }.map { String(decoding: $0.value, as: UTF8.self) } ?? ""
+    hasProduced = true
     open.append((id, String(decoding: record.value, as: UTF8.self)))
   }
   func sendOffsets(_ offsets: [PartitionOffset], membership: any GroupMembership, timeoutMilliseconds: Int32)
@@ -262,6 +265,8 @@ final class ScriptedProducer: ProducerPort {
       scheduler.sleep(microseconds: Int64(timeoutMilliseconds) * 1_000)
       throw KafkaError(.timedOut, during: "flush", isRetriable: true)
     }
+    // In a transaction they are invisible until its end.
+    if isInTransaction { return }
     delivered += open.map(\.id)
     open = []
   }
@@ -272,8 +277,15 @@ final class ScriptedProducer: ProducerPort {
   }
   /// What became of a record.
   var failure: DeliveryFailure?
+  /// Of the first records, once: later ones were taken, and these may not have been.
+  var unconfirmed = 0
+  private var hasProduced = false
   func takeDeliveryReport() -> DeliveryReport {
-    DeliveryReport(delivered: 0, failed: failure == nil ? 0 : 1, firstFailure: failure)
+    let unconfirmed = hasProduced ? self.unconfirmed : 0
+    self.unconfirmed -= unconfirmed
+    return DeliveryReport(
+      delivered: 0, failed: failure == nil ? 0 : 1, firstFailure: failure, unconfirmed: unconfirmed,
+      firstUnconfirmed: unconfirmed > 0 ? TopicPartition("tag-changes", 0) : nil)
   }
   var fatalError: KafkaError? { nil }
   func drainEvents() -> [ClientEvent] { [] }

@@ -127,11 +127,34 @@ import Testing
     #expect(bench.end?.reason.contains("the producer could not be replaced") == true)
   }
 
+  @Test("exactly_once: outputs that later ones have passed over are not committed, but made again")
+  func unconfirmedInTransaction() throws {
+    let bench = try PipelineBench(records: 40)
+    bench.producer.unconfirmed = 3
+    try bench.run { bench in
+      bench.waitUntil { bench.producer.committed.count == 40 }
+      bench.stop.stop()
+    }
+    #expect(bench.end == DataPlaneEnd(.ok))
+    #expect(bench.producer.aborts == 1)
+    #expect(bench.producer.committed == (0..<40).map { "0-0-\($0)" }, "each once, in order")
+  }
+
+  @Test("at_least_once: outputs that later ones have passed over are sent again")
+  func unconfirmedWithoutTransaction() throws {
+    let bench = try PipelineBench(records: 15, delivery: .atLeastOnce)
+    bench.producer.unconfirmed = 3
+    try bench.run { bench in
+      bench.waitUntil { bench.producer.delivered.count == 25 }
+      bench.stop.stop()
+    }
+    #expect(bench.end == DataPlaneEnd(.ok))
+    #expect(bench.producer.delivered == (0..<10).map { "0-0-\($0)" } + (0..<15).map { "0-0-\($0)" })
+  }
+
   @Test("a record that its topic never takes halts with the topic named, instead of aborting for ever")
   func refusedRecord() throws {
     let bench = try PipelineBench(records: 15)
-    bench.producer.isBlockedAtOffsets = false
-    bench.producer.abortEvery = 1
     bench.producer.failure = DeliveryFailure(
       partition: TopicPartition("tag-changes", 0), error: KafkaError(.messageTooLarge, during: "deliver"))
     try bench.run { bench in bench.waitUntil { false } }

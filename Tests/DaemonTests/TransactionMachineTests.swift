@@ -13,12 +13,12 @@ private typealias State = TransactionMachine.State
     .done, .retry("r"), .resend("s"), .abort("a"), .lost("l"), .fatal("f"), .halt("h"),
   ]
 
-  @Test("exactly_once: write, begin, produce, offsets, commit; at_least_once: write, produce, flush, offsets")
+  @Test("exactly_once: write, begin, produce, offsets, flush, commit; at_least_once: write, produce, flush, offsets")
   func order() {
     #expect(
       run(.exactlyOnce, []) == [
         .perform(.write), .perform(.beginTransaction), .perform(.produce), .perform(.sendOffsets),
-        .perform(.commitTransaction), .committed,
+        .perform(.flush), .perform(.commitTransaction), .committed,
       ])
     #expect(
       run(.atLeastOnce, []) == [
@@ -30,7 +30,7 @@ private typealias State = TransactionMachine.State
   func steps(delivery: Configuration.Delivery) {
     let steps = TransactionMachine.steps(delivery)
     for (index, step) in steps.enumerated() {
-      let isOpen = delivery == .exactlyOnce && [.produce, .sendOffsets, .commitTransaction].contains(step)
+      let isOpen = delivery == .exactlyOnce && [.produce, .sendOffsets, .flush, .commitTransaction].contains(step)
       let next: Action = index + 1 < steps.count ? .perform(steps[index + 1]) : .committed
       let expected: [Action] = [
         next, .perform(step), .perform(.produce), isOpen ? .abortTransaction : .aborted,
