@@ -5,6 +5,15 @@ import Configuration
 import Kafka
 
 extension DataPlane {
+  /// The partition stands still; the others go on. When none is left there is nothing to run for.
+  func halt(_ partition: Int32, _ reason: String) {
+    settings.log.error("partition \(partition) is halted: \(reason)")
+    halted[partition] = reason
+    tasks[partition]?.halted = reason
+    let running = orderedTasks.contains { $0.halted == nil }
+    if case .running = ownership.state, !running, locked.isEmpty { end = endOfHalted }
+  }
+
   func commands(for partition: Int32?) -> OperatorCommands {
     OperatorCommands(settings.configuration, partition: partition)
   }

@@ -98,7 +98,7 @@ package final class DataPlane {
   var membership: (any GroupMembership)?
   var partitionCount: Int32 = 0
   let rewrites: RewriteWorker
-  private var lastRewritten: Int32 = -1
+  var lastRewritten: Int32 = -1
   /// Tasks that were given back, in case their partitions come again with the next assignment.
   var warm: [Int32: WarmTask] = [:]
   /// Rebalances that came while something else was waited for.
@@ -272,6 +272,11 @@ package final class DataPlane {
     conclude()
   }
 
+  private var isEverythingRead: Bool {
+    guard case .running = ownership.state, !tasks.isEmpty, locked.isEmpty, !moreDue else { return false }
+    return orderedTasks.allSatisfy { $0.halted != nil || $0.atEnd.allSatisfy { $0 } }
+  }
+
   /// Keeps the outputs of one epoch within bounds; false when the end has to be begun again, or never.
   private func keepEpochBounded(_ task: TaskRuntime) -> Bool {
     beat()
@@ -299,228 +304,5 @@ package final class DataPlane {
   private func leave() {
     dropTasks()
     do { try consumer.close() } catch { settings.log.warning("\(error)") }
-  }
-
-  // MARK: Polling
-
-  var orderedTasks: [TaskRuntime] { tasksByPartition.compactMap { $0 } }
-
-  private var pollTimeout: Int32 {
-    if moreDue { return 0 }
-    guard isAnythingDirty else { return 100 }
-    let interval = settings.configuration.epoch.interval.microseconds
-    let left = epochStarted + interval - wall.monotonicMicroseconds
-    // Due already, and the one before still under way: its outcome is looked for now and then.
-    let least: Int64 = pipeline.hasUncommitted ? 5 : 0
-    return Int32(min(100, max(least, (left + 999) / 1_000)))
-  }
-
-  var isAnythingDirty: Bool { tasksByPartition.contains { $0?.isDirty ?? false } }
-
-  /// The open epoch may take no more.
-  private var isEpochFull: Bool {
-    let epoch = settings.configuration.epoch
-    return epochEvents >= epoch.maxEvents || epochBytes + outputBytes >= epoch.maxBytes
-  }
-
-  private func sealIfDue() {
-    guard isAnythingDirty else { return }
-    if isEpochFull {
-      advance(.full)
-    } else if wall.monotonicMicroseconds - epochStarted >= settings.configuration.epoch.interval.microseconds {
-      advance(.due)
-    }
-  }
-
-  private func poll(timeoutMilliseconds: Int32) {
-    var now: Instant?
-    // Nothing is assigned while the memory is used up; what may still come was fetched before that.
-    isBatchStale = memory.state != .reading
-    do {
-      pendingRebalances += try consumer.poll(timeoutMilliseconds: timeoutMilliseconds, ahead: prefetch) { item in
-        let wallNow = now ?? wall.now
-        now = wallNow
-        handle(item, wall: wallNow)
-      }
-    } catch {
-      if error.isFatal || error.isFenced {
-        end = DataPlaneEnd(.restart, "\(error)")
-      } else {
-        wait(for: "\(error)")
-      }
-    }
-    drainClientEvents()
-  }
-
-  /// The record's turn is near.
-  private func prefetch(_ partition: Int32, _ key: UnsafeRawBufferPointer, _ step: PrefetchStep) {
-    guard partition >= 0, Int(partition) < tasksByPartition.count else { return }
-    tasksByPartition[Int(partition)]?.logic.prefetch(key, step)
-  }
-
-  /// A batch may be larger than an epoch: the bounds hold within it too, and the watchdog is fed.
-  private func sealWithinBatch() {
-    // Asked to stop: the rest of the batch is read again by the next run, not by this one.
-    if stop.isStopping {
-      isBatchStale = true
-      return
-    }
-    let epoch = settings.configuration.epoch
-    if epochEvents < epoch.maxEvents, epochBytes < epoch.maxBytes {
-      guard epochEvents % 64 == 0 else { return }
-      beat()
-      takeOutcome()
-      guard end == nil, !isBatchStale else { return }
-      outputBytes = tasksByPartition.reduce(0) { $0 + ($1?.logic.outputBytes ?? 0) }
-      stopAtMemoryLimit()
-      if isBatchStale { return }
-    }
-    sealIfDue()
-  }
-
-  private func handle(_ item: InputItem, wall: Instant) {
-    #if PlantedBugs
-      if PlantedBug.isPlanted(.applyStaleBatch) { isBatchStale = false }
-    #endif
-    guard !isBatchStale, end == nil else {
-      // What concerns the consumer as a whole is of no batch.
-      if item.topic < 0, end == nil { handleFailure(item) }
-      return
-    }
-    guard item.topic >= 0, item.partition >= 0, Int(item.partition) < tasksByPartition.count else {
-      return handleFailure(item)
-    }
-    guard let task = tasksByPartition[Int(item.partition)], task.halted == nil else { return }
-    switch item.kind {
-    case .record:
-      // Below: seen before (librdkafka may repeat around a new assignment). Above is legal: transaction markers.
-      #if PlantedBugs
-        if PlantedBug.isPlanted(.applyRepeated) { task.next[item.topic] = min(task.next[item.topic], item.offset) }
-      #endif
-      guard item.offset >= task.next[item.topic] else {
-        snapshot.droppedRecords += 1
-        return
-      }
-      task.next[item.topic] = item.offset + 1
-      task.atEnd[item.topic] = false
-      epochEvents += 1
-      epochBytes += (item.value?.count ?? 0) + (item.key?.count ?? 0)
-      if task.skips.isEmpty {
-        task.logic.consume(item, wall: wall)
-      } else {
-        consume(item, task, wall: wall)
-      }
-      snapshot.isKafkaReachable = true
-      sealWithinBatch()
-    case .end:
-      guard item.offset >= task.next[item.topic] else { return }
-      task.next[item.topic] = item.offset
-      task.atEnd[item.topic] = true
-      task.logic.reachedEnd(of: item.topic)
-      snapshot.isKafkaReachable = true
-    case .outOfRange: haltOutOfRange(task, item)
-    case .failure: handleFailure(item)
-    }
-  }
-
-  /// While records wait to be skipped.
-  private func consume(_ item: InputItem, _ task: TaskRuntime, wall: Instant) {
-    var item = item
-    if task.skips.contains(SkippedOffset(topic: topics[item.topic], offset: item.offset)) {
-      item.isSkipped = true
-      settings.log.info("\(topics[item.topic]):\(item.partition):\(item.offset) is skipped, as an operator has said")
-    }
-    task.logic.consume(item, wall: wall)
-  }
-
-  private func haltOutOfRange(_ task: TaskRuntime, _ item: InputItem) {
-    // Left over from an assignment before.
-    guard item.offset >= task.next[item.topic] else { return }
-    halt(task.partition, textOfGap(topics[item.topic], item.partition, offset: item.offset))
-  }
-
-  private func handleFailure(_ item: InputItem) {
-    guard let failure = item.failure else { return }
-    snapshot.brokerErrors += 1
-    if failure.isFatal || failure.isFenced {
-      end = DataPlaneEnd(.restart, "\(failure)")
-    } else if failure.code == .maxPollExceeded || failure.isRetriable {
-      settings.log.warning("\(failure)")
-    } else if item.partition >= 0, tasks[item.partition] != nil {
-      halt(item.partition, "\(failure)")
-    } else {
-      settings.log.error("\(failure)")
-    }
-  }
-
-  /// The partition stands still; the others go on. When none is left there is nothing to run for.
-  func halt(_ partition: Int32, _ reason: String) {
-    settings.log.error("partition \(partition) is halted: \(reason)")
-    halted[partition] = reason
-    tasks[partition]?.halted = reason
-    let running = orderedTasks.contains { $0.halted == nil }
-    if case .running = ownership.state, !running, locked.isEmpty { end = endOfHalted }
-  }
-
-  /// Of a wave of timers due together, in all partitions, between two looks for records: some milliseconds of work.
-  private static let timersAtOnce = 1_000
-
-  private func tick() {
-    let now = wall.now
-    let began = wall.monotonicMicroseconds
-    moreDue = false
-    outputBytes = 0
-    let share = max(16, Self.timersAtOnce / max(1, tasks.count))
-    for task in tasksByPartition {
-      guard let task, task.halted == nil else { continue }
-      if task.logic.tick(wall: now, maxTimers: share) { moreDue = true }
-      outputBytes += task.logic.outputBytes
-    }
-    snapshot.maxTickMicroseconds = max(snapshot.maxTickMicroseconds, wall.monotonicMicroseconds - began)
-    watchWall(now)
-  }
-
-  private var isEverythingRead: Bool {
-    guard case .running = ownership.state, !tasks.isEmpty, locked.isEmpty, !moreDue else { return false }
-    return orderedTasks.allSatisfy { $0.halted != nil || $0.atEnd.allSatisfy { $0 } }
-  }
-
-  // MARK: Rewrites
-
-  func takeRewrites() {
-    if let (partition, result) = rewrites.takeFinished() { finishRewrite(partition, result) }
-    guard rewrites.isIdle else { return }
-    // In turns: where the disk is slow, the first partitions must not keep the others waiting for ever.
-    let all = orderedTasks
-    let turn = all.firstIndex { $0.partition > lastRewritten } ?? 0
-    for task in all[turn...] + all[..<turn] where task.halted == nil {
-      do {
-        guard let rewriter = try task.store.startRewriteIfDue() else { continue }
-        lastRewritten = task.partition
-        settings.log.debug("partition \(task.partition): rewriting the base at epoch \(rewriter.epoch)")
-        do { try rewrites.start(rewriter, partition: task.partition) } catch {
-          task.store.finishRewrite(.failure(.cancelled))
-          settings.log.warning("\(error)")
-        }
-        return
-      } catch {
-        end = DataPlaneEnd(.halted, "partition \(task.partition): \(error)")
-        return
-      }
-    }
-  }
-
-  func finishRewrite(_ partition: Int32, _ result: Result<NewBase, CheckpointError>) {
-    tasks[partition]?.store.finishRewrite(result)
-    switch result {
-    case .success(let base):
-      snapshot.rewrites += 1
-      snapshot.rewrittenBytes &+= base.bytes
-      settings.log.debug("partition \(partition): new base of \(base.bytes) bytes, \(base.keyCount) keys")
-    case .failure(.cancelled): break
-    case .failure(let error):
-      snapshot.failedRewrites += 1
-      settings.log.error("partition \(partition): the base could not be rewritten, the older one stays: \(error)")
-    }
   }
 }

@@ -1,0 +1,43 @@
+// Bases, made anew beside the work: one partition at a time.
+
+import Checkpoint
+import Kafka
+
+extension DataPlane {
+  func takeRewrites() {
+    if let (partition, result) = rewrites.takeFinished() { finishRewrite(partition, result) }
+    guard rewrites.isIdle else { return }
+    // In turns: where the disk is slow, the first partitions must not keep the others waiting for ever.
+    let all = orderedTasks
+    let turn = all.firstIndex { $0.partition > lastRewritten } ?? 0
+    for task in all[turn...] + all[..<turn] where task.halted == nil {
+      do {
+        guard let rewriter = try task.store.startRewriteIfDue() else { continue }
+        lastRewritten = task.partition
+        settings.log.debug("partition \(task.partition): rewriting the base at epoch \(rewriter.epoch)")
+        do { try rewrites.start(rewriter, partition: task.partition) } catch {
+          task.store.finishRewrite(.failure(.cancelled))
+          settings.log.warning("\(error)")
+        }
+        return
+      } catch {
+        end = DataPlaneEnd(.halted, "partition \(task.partition): \(error)")
+        return
+      }
+    }
+  }
+
+  func finishRewrite(_ partition: Int32, _ result: Result<NewBase, CheckpointError>) {
+    tasks[partition]?.store.finishRewrite(result)
+    switch result {
+    case .success(let base):
+      snapshot.rewrites += 1
+      snapshot.rewrittenBytes &+= base.bytes
+      settings.log.debug("partition \(partition): new base of \(base.bytes) bytes, \(base.keyCount) keys")
+    case .failure(.cancelled): break
+    case .failure(let error):
+      snapshot.failedRewrites += 1
+      settings.log.error("partition \(partition): the base could not be rewritten, the older one stays: \(error)")
+    }
+  }
+}
