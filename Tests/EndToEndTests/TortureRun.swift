@@ -200,7 +200,17 @@ final class TortureRun {
     }
     // The new process knows from its state.
     feed.allow(scenario.recordsPerCycle)
-    try wait(for: "word of the clock that was set back", limitSeconds: 60) { isBack }
+    // While a commit holds it up (the broker was away) it does not look, and a few seconds are over when it does: again.
+    var tries = 0
+    var next = Date() + 5
+    try wait(for: "word of the clock that was set back", limitSeconds: 60) {
+      if seconds <= 5, Date() > next {
+        tries += 1
+        next = Date() + 5
+        try? member.clock.set(secondsBack: tries % 2 == 0 ? seconds : 0)
+      }
+      return isBack
+    }
     try waitForProgress("the clock is set to rights")
     usleep(UInt32(random.int(0...2_000_000)))
     try member.clock.set(secondsBack: 0)
