@@ -115,7 +115,7 @@ public struct Configuration: Sendable {
     /// 10 ms...60 s.
     public var interval = TimeSpan.seconds(1)
     /// Records of all partitions, 1...10 million.
-    public var maxEvents = 25_000
+    public var maxEvents = 16_000
     /// Bytes of input, 64 KiB...1 GiB.
     public var maxBytes = 64 << 20
     /// How long a revoke or a shutdown waits for the commit, 1 s...10 min.

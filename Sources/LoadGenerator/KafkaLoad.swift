@@ -126,6 +126,11 @@ public final class KafkaLoad {
   private func checkDelivery() throws {
     let report = producer.takeDeliveryReport()
     delivered += report.delivered
+    if let place = report.firstUnconfirmed {
+      throw LoadError(
+        "\(report.unconfirmed) events may not have been delivered to \(place): the broker took later ones before it was ready "
+          + "for these, as a new topic's may. Send everything again to another topic")
+    }
     guard report.failed > 0 else { return }
     let reason = report.firstFailure.map { "\($0.partition): \($0.error)" } ?? "no reason was given"
     throw LoadError("\(report.failed) events were not delivered to \(name): \(reason)")
