@@ -118,7 +118,9 @@ final class Committer {
         return .committed
       case .aborted:
         // Read again it would come to the same: what no topic takes is an operator's.
-        if let failure = takeDeliveryReport().firstFailure ?? firstFailure, failure.error.isRefusedRecord {
+        // An abort adds what it has purged: the cause is the first.
+        let rest = takeDeliveryReport().firstFailure
+        if let failure = firstFailure ?? rest, failure.error.isRefusedRecord {
           return .halt(failure.undeliverable)
         }
         return discardUnsent() ?? .aborted

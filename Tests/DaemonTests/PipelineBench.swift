@@ -258,6 +258,7 @@ final class ScriptedProducer: ProducerPort {
   }
   func abortTransaction(timeoutMilliseconds: Int32) -> TransactionOutcome {
     aborts += 1
+    failure = purged ?? failure
     return .done
   }
   func flush(timeoutMilliseconds: Int32) throws(KafkaError) {
@@ -277,6 +278,8 @@ final class ScriptedProducer: ProducerPort {
   }
   /// What became of a record.
   var failure: DeliveryFailure?
+  /// What an abort adds.
+  var purged: DeliveryFailure?
   /// Of the first records, once: later ones were taken, and these may not have been.
   var unconfirmed = 0
   private var hasProduced = false

@@ -152,9 +152,15 @@ import Testing
     #expect(bench.producer.delivered == (0..<10).map { "0-0-\($0)" } + (0..<15).map { "0-0-\($0)" })
   }
 
-  @Test("a record that its topic never takes halts with the topic named, instead of aborting for ever")
-  func refusedRecord() throws {
+  @Test(
+    "a record that its topic never takes halts with the topic named, instead of aborting for ever",
+    arguments: [false, true])
+  func refusedRecord(othersArePurged: Bool) throws {
     let bench = try PipelineBench(records: 15)
+    if othersArePurged {
+      bench.producer.purged = DeliveryFailure(
+        partition: TopicPartition("churn-alerts", 0), error: KafkaError(.purgedInFlight, during: "deliver"))
+    }
     bench.producer.failure = DeliveryFailure(
       partition: TopicPartition("tag-changes", 0), error: KafkaError(.messageTooLarge, during: "deliver"))
     try bench.run { bench in bench.waitUntil { false } }
