@@ -13,13 +13,30 @@ public struct CustomerIndex: Hashable, Comparable, Sendable {
   public static func < (a: CustomerIndex, b: CustomerIndex) -> Bool { a.number < b.number }
 }
 
+/// Where the customers of a table are: a pointer, to be handed on where the table itself would be copied.
+public struct CustomerPlaces {
+  static let slotsPerChunk = 1 << 12
+
+  let chunks: UnsafeMutablePointer<UnsafeMutablePointer<CustomerSlot>>
+
+  @inline(__always)
+  func slot(_ number: UInt32) -> UnsafeMutablePointer<CustomerSlot> {
+    chunks[Int(number) / Self.slotsPerChunk] + Int(number) % Self.slotsPerChunk
+  }
+
+  @inline(__always)
+  public func record(_ index: CustomerIndex) -> CustomerRecord { CustomerRecord(slot: slot(index.number)) }
+}
+
 /// Owned by one thread. Records are reached through `CustomerRecord`, a borrowed pair of pointers.
 public struct CustomerTable: ~Copyable {
-  private static let slotsPerChunk = 1 << 12
-
   /// Seed of the id hash; kept with the state so that the layout cannot be provoked from outside.
   public private(set) var seed: UInt64
-  private var chunks: [UnsafeMutablePointer<CustomerSlot>] = []
+  /// Of slots. Not an array: `CustomerPlaces` reads it too.
+  private var chunks: UnsafeMutablePointer<UnsafeMutablePointer<CustomerSlot>>
+  private var chunkCount = 0
+  /// Chunks that `chunks` has room for.
+  private var chunkCapacity = 64
   /// Customers.
   public private(set) var count = 0
   /// Places for customers: those up to here are or were taken. `isFree` tells which are not.
@@ -40,20 +57,23 @@ public struct CustomerTable: ~Copyable {
   public init(seed: UInt64) {
     self.seed = seed
     index = SlotIndex()
+    chunks = .allocate(capacity: chunkCapacity)
   }
 
   /// With an index that grows early and may run out of bits, for tests.
   package init(seed: UInt64, bucketBits: Int, maxDepth: Int) {
     self.seed = seed
     index = SlotIndex(bucketBits: bucketBits, maxDepth: maxDepth)
+    chunks = .allocate(capacity: chunkCapacity)
   }
 
   deinit {
     for number in 0..<slotCount {
-      let slot = chunks[number / Self.slotsPerChunk] + number % Self.slotsPerChunk
+      let slot = chunks[number / CustomerPlaces.slotsPerChunk] + number % CustomerPlaces.slotsPerChunk
       if let tail = slot.pointee.tail { TailArena.release(tail, capacity: slot.pointee.tailCapacity) }
     }
-    for chunk in chunks { chunk.deallocate() }
+    for number in 0..<chunkCount { chunks[number].deallocate() }
+    chunks.deallocate()
   }
 
   /// Changes the seed of an empty table (on restore).
@@ -63,7 +83,7 @@ public struct CustomerTable: ~Copyable {
   }
 
   public var bytesInUse: Int { slotBytes + indexBytes + arena.bytesReserved }
-  var slotBytes: Int { chunks.count * Self.slotsPerChunk * MemoryLayout<CustomerSlot>.stride }
+  var slotBytes: Int { chunkCount * CustomerPlaces.slotsPerChunk * MemoryLayout<CustomerSlot>.stride }
   var indexBytes: Int { index.bytesInUse }
 
   /// What customers and their index need now; `bytesInUse` also counts what those who were removed, and records that have
@@ -74,9 +94,11 @@ public struct CustomerTable: ~Copyable {
   }
 
   @inline(__always)
-  func slot(_ number: UInt32) -> UnsafeMutablePointer<CustomerSlot> {
-    chunks[Int(number) / Self.slotsPerChunk] + Int(number) % Self.slotsPerChunk
-  }
+  func slot(_ number: UInt32) -> UnsafeMutablePointer<CustomerSlot> { places.slot(number) }
+
+  /// Where the customers are now: good until one is added.
+  @inline(__always)
+  public var places: CustomerPlaces { CustomerPlaces(chunks: chunks) }
 
   @inline(__always)
   public func record(_ index: CustomerIndex) -> CustomerRecord { CustomerRecord(slot: slot(index.number)) }
@@ -95,13 +117,15 @@ public struct CustomerTable: ~Copyable {
     tw_xxh3_64(id.baseAddress, id.count, seed)
   }
 
+  // Mutating, though nothing changes: a table that is only borrowed would be copied to the stack, field by field.
+
   /// Asks for the memory in which `find` will look first, so that it is there when a batch comes to it.
   @inline(__always)
-  public func prefetchIndex(_ hash: UInt64) { tw_prefetch(index.first(of: hash)) }
+  public mutating func prefetchIndex(_ hash: UInt64) { tw_prefetch(index.first(of: hash)) }
 
   /// Likewise for the record that the index names, and its tail's beginning once that is known.
   @inline(__always)
-  public func prefetchRecord(_ hash: UInt64) {
+  public mutating func prefetchRecord(_ hash: UInt64) {
     let entry = index.first(of: hash).pointee
     if entry.slot == 0 { return }
     let slot = slot(entry.slot - 1)
@@ -110,7 +134,7 @@ public struct CustomerTable: ~Copyable {
   }
 
   @inline(__always)
-  public func prefetchTail(_ hash: UInt64) {
+  public mutating func prefetchTail(_ hash: UInt64) {
     let entry = index.first(of: hash).pointee
     if entry.slot == 0 { return }
     guard let tail = slot(entry.slot - 1).pointee.tail else { return }
@@ -162,13 +186,23 @@ public struct CustomerTable: ~Copyable {
   private mutating func takeSlot() -> UInt32 {
     count += 1
     if let free = freeSlots.popLast() { return free }
-    if slotCount == chunks.count * Self.slotsPerChunk {
-      chunks.append(.allocate(capacity: Self.slotsPerChunk))
-    }
+    if slotCount == chunkCount * CustomerPlaces.slotsPerChunk { addChunk() }
     let number = UInt32(slotCount)
     slotCount += 1
     slot(number).initialize(to: CustomerSlot())
     return number
+  }
+
+  private mutating func addChunk() {
+    if chunkCount == chunkCapacity {
+      chunkCapacity *= 2
+      let larger = UnsafeMutablePointer<UnsafeMutablePointer<CustomerSlot>>.allocate(capacity: chunkCapacity)
+      larger.initialize(from: chunks, count: chunkCount)
+      chunks.deallocate()
+      chunks = larger
+    }
+    (chunks + chunkCount).initialize(to: .allocate(capacity: CustomerPlaces.slotsPerChunk))
+    chunkCount += 1
   }
 
   /// Does a bounded share of what keeps memory in order. Moves what records point to: to be called between two of them,

@@ -8,26 +8,43 @@ public struct CustomerView: FeatureSource {
   public let record: CustomerRecord
   public let now: Instant
   public let today: LocalDay
-  private unowned(unsafe) let context: RecordContext
+  // Views are made several times an event: none of these counts references.
+  private let calendar: Unmanaged<ZonedCalendar>
   private let symbols: UnsafePointer<SymbolTable>
-  private unowned(unsafe) let known: OrderSumCache?
+  private let known: Unmanaged<OrderSumCache>?
 
-  /// `symbols` and `known` must outlive the view; `known` is emptied by whoever changes the record.
+  /// `context`, `symbols` and `known` must outlive the view; `known` is emptied by whoever changes the record.
+  @inline(__always)
   public init(
     record: CustomerRecord, now: Instant, context: RecordContext, symbols: UnsafePointer<SymbolTable>,
     known: OrderSumCache? = nil
   ) {
+    self.init(
+      record: record, now: now, calendar: Unmanaged.passUnretained(context.calendar), symbols: symbols,
+      known: known.map { Unmanaged.passUnretained($0) })
+  }
+
+  @inline(__always)
+  private init(
+    record: CustomerRecord, now: Instant, calendar: Unmanaged<ZonedCalendar>, symbols: UnsafePointer<SymbolTable>,
+    known: Unmanaged<OrderSumCache>?
+  ) {
     self.record = record
     self.now = now
-    self.context = context
+    self.calendar = calendar
     self.symbols = symbols
     self.known = known
-    today = context.calendar.day(of: now)
+    today = calendar._withUnsafeGuaranteedRef { $0.day(of: now) }
   }
 
   public func at(_ instant: Instant) -> CustomerView {
-    CustomerView(record: record, now: instant, context: context, symbols: symbols, known: known)
+    CustomerView(record: record, now: instant, calendar: calendar, symbols: symbols, known: known)
   }
+
+  @inline(__always)
+  private func start(of day: LocalDay) -> Instant { calendar._withUnsafeGuaranteedRef { $0.start(of: day) } }
+  @inline(__always)
+  private func day(of instant: Instant) -> LocalDay { calendar._withUnsafeGuaranteedRef { $0.day(of: instant) } }
 
   // MARK: Values
 
@@ -115,28 +132,63 @@ public struct CustomerView: FeatureSource {
     return symbols.pointee.withName(of: symbol(feature), body)
   }
 
-  /// A name a customer leans to and its share of all decayed weight, 0...1: too large by at most 1 / slots of the sketch.
-  public struct Preference: Sendable, Equatable {
-    public var name: [UInt8]
-    public var share: Double
+  /// Calls back with the names a customer leans to most, the heaviest first (between equals the smaller name hash), and
+  /// with the share of each in all decayed weight, 0...1: too large by at most 1 / slots of the sketch.
+  @inline(__always)
+  public func forEachPreferredCategory(limit: Int, _ body: (UnsafeBufferPointer<UInt8>, Double) -> Void) {
+    forEachPreferred(.categories, total: record.header.categoryTotal, limit: limit, body)
+  }
+  /// Likewise.
+  @inline(__always)
+  public func forEachPreferredChannel(limit: Int, _ body: (UnsafeBufferPointer<UInt8>, Double) -> Void) {
+    forEachPreferred(.channels, total: record.header.channelTotal, limit: limit, body)
   }
 
-  public func preferredCategories(limit: Int) -> [Preference] {
-    preferred(.categories, total: record.header.categoryTotal, limit: limit)
-  }
-  public func preferredChannels(limit: Int) -> [Preference] {
-    preferred(.channels, total: record.header.channelTotal, limit: limit)
-  }
-
-  /// The heaviest first; between equals the smaller name hash.
-  private func preferred(_ section: Section, total: Float, limit: Int) -> [Preference] {
-    guard total > 0 else { return [] }
-    let sorted = record.preferences(section).sorted { a, b in
-      a.weight != b.weight
-        ? a.weight > b.weight : symbols.pointee.hash(of: a.symbol) < symbols.pointee.hash(of: b.symbol)
+  private func forEachPreferred(
+    _ section: Section, total: Float, limit: Int, _ body: (UnsafeBufferPointer<UInt8>, Double) -> Void
+  ) {
+    let list = record.preferences(section)
+    guard total > 0, !list.isEmpty else { return }
+    withUnsafeTemporaryAllocation(of: PreferenceEntry.self, capacity: list.count) { rest in
+      _ = rest.initialize(fromContentsOf: list)
+      for place in 0..<min(limit, rest.count) {
+        for other in place + 1..<rest.count where isHeavier(rest[other], than: rest[place]) {
+          rest.swapAt(place, other)
+        }
+        let share = min(1, Double(rest[place].weight) / Double(total))
+        symbols.pointee.withName(of: rest[place].symbol) { body($0, share) }
+      }
     }
-    return sorted.prefix(limit).map {
-      Preference(name: symbols.pointee.name(of: $0.symbol), share: min(1, Double($0.weight) / Double(total)))
+  }
+
+  @inline(__always)
+  private func isHeavier(_ a: PreferenceEntry, than b: PreferenceEntry) -> Bool {
+    a.weight != b.weight
+      ? a.weight > b.weight : symbols.pointee.hash(of: a.symbol) < symbols.pointee.hash(of: b.symbol)
+  }
+
+  /// How many events of a type there were in the last 1, 7 and 30 local days, today among them.
+  public struct RecentEvents {
+    public var day = 0
+    public var week = 0
+    public var month = 0
+  }
+
+  /// Calls back with each type seen in the last 30 local days, in the order of `EventType.allCases`. Goes over the record
+  /// once, where `number` would for each of them.
+  @inline(__always)
+  public func forEachRecentType(_ body: (EventType, RecentEvents) -> Void) {
+    withUnsafeTemporaryAllocation(of: RecentEvents.self, capacity: DayCell.types) { counts in
+      counts.initialize(repeating: RecentEvents())
+      for cell in record.cells where cell.day >= today - 29 {
+        let place = Int(cell.typeNumber)
+        counts[place].month += Int(cell.count)
+        if cell.day >= today - 6 { counts[place].week += Int(cell.count) }
+        if cell.day >= today { counts[place].day += Int(cell.count) }
+      }
+      for type in EventType.allCases where counts[Int(type.rawValue)].month > 0 {
+        body(type, counts[Int(type.rawValue)])
+      }
     }
   }
 
@@ -166,7 +218,7 @@ public struct CustomerView: FeatureSource {
     case .age:
       guard record.profile.birthDay != .min else { return .distantFuture }
       let birthday = LocalDay(number: record.profile.birthDay).nextBirthday(after: today)
-      return context.calendar.start(of: birthday).roundedUpToSecond
+      return start(of: birthday).roundedUpToSecond
     default: return .distantFuture
     }
   }
@@ -200,10 +252,10 @@ public struct CustomerView: FeatureSource {
   private func sum(from first: LocalDay, to end: LocalDay?) -> OrderSums {
     let list = record.orders
     if list.isEmpty { return OrderSums() }
-    if let sums = known?.find(first, end) { return sums }
+    if let known, let sums = known._withUnsafeGuaranteedRef({ $0.find(first, end) }) { return sums }
     var sums = OrderSums()
-    let start = context.calendar.start(of: first)
-    let stop = end.map { context.calendar.start(of: $0) } ?? .distantFuture
+    let start = self.start(of: first)
+    let stop = end.map { self.start(of: $0) } ?? .distantFuture
     var i = list.count - 1
     while i >= 0, list[i].time >= start {
       let order = list[i]
@@ -217,7 +269,7 @@ public struct CustomerView: FeatureSource {
       sums.purchases += 1
       if order.flags.contains(.discounted) { sums.discounted += 1 }
     }
-    known?.keep(first, end, sums)
+    known?._withUnsafeGuaranteedRef { $0.keep(first, end, sums) }
     return sums
   }
 
@@ -230,10 +282,10 @@ public struct CustomerView: FeatureSource {
       let soonest = oldest.time + .days(Int64(days) - 2)
       if soonest >= limit { return soonest }
     }
-    let start = context.calendar.start(of: today - Int32(days - 1))
+    let start = self.start(of: today - Int32(days - 1))
     let position = list.partitioningIndex { $0.time >= start }
     guard position < list.count else { return .distantFuture }
-    return context.calendar.start(of: context.calendar.day(of: list[position].time) + Int32(days)).roundedUpToSecond
+    return self.start(of: day(of: list[position].time) + Int32(days)).roundedUpToSecond
   }
 
   private func countCells(days: Int, type: EventType?) -> Int {
@@ -252,7 +304,7 @@ public struct CustomerView: FeatureSource {
     let first = today - Int32(days - 1)
     for cell in record.cells
     where cell.day >= first && (type == nil || cell.typeNumber == UInt32(type.unsafelyUnwrapped.rawValue)) {
-      return context.calendar.start(of: cell.day + Int32(days)).roundedUpToSecond
+      return start(of: cell.day + Int32(days)).roundedUpToSecond
     }
     return .distantFuture
   }
@@ -276,7 +328,7 @@ public struct CustomerView: FeatureSource {
     let later = Int32(threshold.rounded(.up) - age) - 1
     // Half a year before the one wanted, whatever leap days lie between: the next one from there is it.
     if age >= 0, later > 0 { birthday = birth.nextBirthday(after: birthday + (later * 1461 / 4 - 183)) }
-    return context.calendar.start(of: birthday).roundedUpToSecond
+    return start(of: birthday).roundedUpToSecond
   }
 
   private func reaches(_ threshold: Double, since start: Instant, period: TimeSpan) -> Instant {

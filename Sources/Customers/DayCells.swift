@@ -6,6 +6,8 @@ import Events
 /// A count beyond 2047 goes on in another cell of the same day and type.
 struct DayCell {
   static let largestCount: UInt32 = 2047
+  /// Types that can be told apart.
+  static let types = 32
   var bits: UInt32
 
   init(day: LocalDay, type: EventType, count: UInt32) {
@@ -25,9 +27,12 @@ extension EventType {
     switch self {
     case .orderRefunded: Window.longestDays
     case .supportTicket: 90
-    default: 30
+    default: Int(EventType.leastCountedDays)
     }
   }
+
+  /// The least of `countedDays`.
+  static let leastCountedDays: Int32 = 30
 }
 
 extension CustomerRecord {
@@ -52,16 +57,18 @@ extension CustomerRecord {
   /// Forgets cells that no window will ever reach again.
   private func dropCells(today: LocalDay) {
     let list = cells
-    // Cells are sorted by day: only a prefix can be out of reach, but long-counted types stay in it.
-    guard let oldest = list.first, oldest.day.number <= today.number - 30 else { return }
+    // Sorted by day: those that may be out of reach come first, and some of them are kept, for they count for longer.
+    let reached = today.number - EventType.leastCountedDays
+    var old = 0
     var kept = 0
-    for i in 0..<list.count {
-      let reach = EventType(rawValue: UInt8(list[i].typeNumber))?.countedDays ?? 0
-      if list[i].day.number > today.number - Int32(reach) {
-        list[kept] = list[i]
+    while old < list.count, list[old].day.number <= reached {
+      let reach = EventType(rawValue: UInt8(list[old].typeNumber))?.countedDays ?? 0
+      if list[old].day.number > today.number - Int32(reach) {
+        if kept < old { list[kept] = list[old] }
         kept += 1
       }
+      old += 1
     }
-    remove(.cells, at: kept, count: list.count - kept)
+    if kept < old { remove(.cells, at: kept, count: old - kept) }
   }
 }

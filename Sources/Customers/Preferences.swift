@@ -24,6 +24,7 @@ extension EventType {
 }
 
 extension CustomerRecord {
+  @inline(__always)
   func preferences(_ section: Section) -> UnsafeMutableBufferPointer<PreferenceEntry> {
     UnsafeMutableBufferPointer(
       start: pointer(section)?.assumingMemoryBound(to: PreferenceEntry.self), count: count(section))
@@ -39,13 +40,17 @@ extension CustomerRecord {
     if elapsed == 0 { return 1 }
     let factor = Float(exp2(-Double(abs(elapsed)) / Double(halfLife.microseconds)))
     if elapsed < 0 { return factor }
-    for section in [Section.categories, .channels] {
-      for i in preferences(section).indices { preferences(section)[i].weight *= factor }
-    }
+    fade(preferences(.categories), by: factor)
+    fade(preferences(.channels), by: factor)
     header.categoryTotal *= factor
     header.channelTotal *= factor
     header.weightsAt = time
     return 1
+  }
+
+  @inline(__always)
+  private func fade(_ list: UnsafeMutableBufferPointer<PreferenceEntry>, by factor: Float) {
+    for i in list.indices { list[i].weight *= factor }
   }
 
   func addPreference(

@@ -3,6 +3,8 @@
 // (Rumble, Kejriwal, Ousterhout: Log-structured Memory for DRAM-based Storage, FAST 2014). Records grow all the time: with
 // free lists by size, customers who grow together would leave several times their size behind.
 
+import CXXHash
+
 /// Hands out raw blocks, each owned by a pointer somewhere that `clean` follows. One owner thread; frees everything when it
 /// goes.
 package struct TailArena: ~Copyable {
@@ -21,6 +23,8 @@ package struct TailArena: ~Copyable {
   private static let headBytes = 8
   /// A new segment costs memory, cleaning one costs time: holes may take up to one part in so many of what is in use.
   private static let holesAtMost = 8
+  /// Blocks between asking for an owner's memory and writing there, when a segment is cleaned.
+  private static let ownersAhead = 8
 
   /// What stands at the beginning of a segment.
   private struct Segment {
@@ -131,7 +135,11 @@ package struct TailArena: ~Copyable {
     unlink(segment, from: TailArena.fill(segment))
     let base = UnsafeMutableRawPointer(segment)
     var place = Segment.headerBytes
+    // Owners lie anywhere: each is asked for some blocks before it is told.
+    var ahead = place
+    for _ in 0..<TailArena.ownersAhead { prefetchOwner(of: &ahead, in: segment) }
     while place < segment.pointee.end {
+      prefetchOwner(of: &ahead, in: segment)
       let head = (base + place).load(as: UInt64.self)
       let bytes = Int(head >> 48) * TailArena.granule
       if let owner = Owner(bitPattern: UInt(head & 0xffff_ffff_ffff)) {
@@ -143,6 +151,14 @@ package struct TailArena: ~Copyable {
       place += bytes
     }
     release(segment)
+  }
+
+  @inline(__always)
+  private func prefetchOwner(of place: inout Int, in segment: UnsafeMutablePointer<Segment>) {
+    guard place < segment.pointee.end else { return }
+    let head = (UnsafeMutableRawPointer(segment) + place).load(as: UInt64.self)
+    place += Int(head >> 48) * TailArena.granule
+    tw_prefetch(UnsafeRawPointer(bitPattern: UInt(head & 0xffff_ffff_ffff)))
   }
 
   // MARK: The log

@@ -60,12 +60,62 @@ private struct Crossings {
   }
 }
 
+extension EngineContext {
+  fileprivate func arm(_ state: inout AlertState, history: PurchaseHistory?) {
+    guard let history, let model = settings.churn else {
+      state.set.remove(.armed)
+      return
+    }
+    let born = model.churnProbability(history, at: history.last)
+    if born >= model.raiseThreshold {
+      state.set.remove(.armed)
+    } else if born < model.clearThreshold {
+      state.set.formUnion([.armed, .everArmed])
+    }
+  }
+
+  /// The kinds that can still be raised in this silence, in order of precedence, with the instant each crosses.
+  fileprivate func crossings(_ history: PurchaseHistory, state: AlertState) -> Crossings {
+    var found = Crossings()
+    let flags = state.set
+    if let model = settings.churn {
+      if flags.contains(.armed), !flags.contains(.spentChurn),
+        case .at(let instant) = model.raiseCrossing(history)
+      {
+        found.append(.churn, instant)
+      }
+      if !flags.contains(.spentLost), case .at(let instant) = model.lostCrossing(history) {
+        found.append(.lost, instant)
+      }
+    }
+    if !flags.contains(.armed), flags.isDisjoint(with: [.spentSilent, .spentChurn]) {
+      found.append(.silent, (history.last + settings.alerts.silentAfter).roundedUpToSecond)
+    }
+    return found
+  }
+
+  fileprivate func earliestRaise(_ state: AlertState) -> Instant {
+    state.lastNumber == 0 ? .distantPast : Instant(seconds: Int64(state.lastRaisedSeconds)) + settings.alerts.window
+  }
+
+  fileprivate func nextExpiry(_ state: AlertState) -> Instant {
+    var next = Instant.distantFuture
+    for kind in AlertKind.allCases where state[kind].number != 0 { next = min(next, expiry(kind, state)) }
+    return next
+  }
+
+  /// Counted from the crossing; an alert raised long after it, as backfill, still stands until its time to respond is up.
+  fileprivate func expiry(_ kind: AlertKind, _ state: AlertState) -> Instant {
+    max(Instant(seconds: Int64(state[kind].crossedAtSeconds)) + settings.alerts.expireAfter, earliestRaise(state))
+  }
+}
+
 extension EngineTask {
   /// Brings a customer's alerts up to `now` (its clock). `before`: the totals before the event that caused this.
   /// Returns the earliest instant at which silence alone calls for another look.
   mutating func updateAlerts(_ index: CustomerIndex, before: OrderTotals, now: Instant, cause: Cause) -> Instant {
-    let policy = context.settings.alerts
-    guard policy.enabled else { return .distantFuture }
+    let context = context
+    guard context.settings.alerts.enabled else { return .distantFuture }
     let record = table.record(index)
     let totals = record.totals
     var state = record.alerts
@@ -86,7 +136,7 @@ extension EngineTask {
         end(kind, of: index, state: &state, as: returned ? .resolved : .withdrawn, view: view, cause: cause)
       }
       state.set.subtract([.spentChurn, .spentLost, .spentSilent, .heldBack])
-      arm(&state, history: history)
+      context.arm(&state, history: history)
     } else if let history, before.first != totals.first || before.purchaseDays != totals.purchaseDays {
       correct(index, state: &state, history: history, view: view, cause: cause)
     }
@@ -94,7 +144,7 @@ extension EngineTask {
 
     var next = expire(index, state: &state, view: view)
     let numberBefore = state.lastNumber
-    let found = crossings(history, state: state)
+    let found = context.crossings(history, state: state)
     for place in 0..<found.count {
       let (kind, crossing) = found[place]
       if crossing > now {
@@ -105,7 +155,7 @@ extension EngineTask {
         state.set.insert(.heldBack)  // the backfill sweep will come to it, at its own pace
         continue
       }
-      let allowed = earliestRaise(state, policy)
+      let allowed = context.earliestRaise(state)
       if emission(at: now) < allowed {
         next = min(next, allowed)
         continue
@@ -114,10 +164,10 @@ extension EngineTask {
     }
     // Raising one kind changes what the others wait for: the window has just begun. Only then are they solved for again.
     if state.lastNumber != numberBefore {
-      let left = crossings(history, state: state)
-      for place in 0..<left.count { next = min(next, max(left[place].instant, earliestRaise(state, policy))) }
+      let left = context.crossings(history, state: state)
+      for place in 0..<left.count { next = min(next, max(left[place].instant, context.earliestRaise(state))) }
     }
-    next = min(next, nextExpiry(state))
+    next = min(next, context.nextExpiry(state))
     return next > now ? next : (now + .seconds(1)).roundedUpToSecond
   }
 
@@ -131,7 +181,7 @@ extension EngineTask {
       state.set.remove(.spentChurn)
       state.set.formUnion([.armed, .everArmed])
     } else if !state.set.contains(.spentChurn) {
-      arm(&state, history: history)
+      context.arm(&state, history: history)
     }
     if state.set.contains(.spentLost), model.deadProbability(history, at: view.now) < model.lostThreshold {
       end(.lost, of: index, state: &state, as: .withdrawn, view: view, cause: cause)
@@ -139,61 +189,13 @@ extension EngineTask {
     }
   }
 
-  private func arm(_ state: inout AlertState, history: PurchaseHistory?) {
-    guard let history, let model = context.settings.churn else {
-      state.set.remove(.armed)
-      return
-    }
-    let born = model.churnProbability(history, at: history.last)
-    if born >= model.raiseThreshold {
-      state.set.remove(.armed)
-    } else if born < model.clearThreshold {
-      state.set.formUnion([.armed, .everArmed])
-    }
-  }
-
-  /// The kinds that can still be raised in this silence, in order of precedence, with the instant each crosses.
-  private func crossings(_ history: PurchaseHistory, state: AlertState) -> Crossings {
-    var found = Crossings()
-    let flags = state.set
-    if let model = context.settings.churn {
-      if flags.contains(.armed), !flags.contains(.spentChurn),
-        case .at(let instant) = model.raiseCrossing(history)
-      {
-        found.append(.churn, instant)
-      }
-      if !flags.contains(.spentLost), case .at(let instant) = model.lostCrossing(history) {
-        found.append(.lost, instant)
-      }
-    }
-    if !flags.contains(.armed), flags.isDisjoint(with: [.spentSilent, .spentChurn]) {
-      found.append(.silent, (history.last + context.settings.alerts.silentAfter).roundedUpToSecond)
-    }
-    return found
-  }
-
-  private func earliestRaise(_ state: AlertState, _ policy: AlertPolicy) -> Instant {
-    state.lastNumber == 0 ? .distantPast : Instant(seconds: Int64(state.lastRaisedSeconds)) + policy.window
-  }
-
-  private func nextExpiry(_ state: AlertState) -> Instant {
-    var next = Instant.distantFuture
-    for kind in AlertKind.allCases where state[kind].number != 0 { next = min(next, expiry(kind, state)) }
-    return next
-  }
-
-  /// Counted from the crossing; an alert raised long after it, as backfill, still stands until its time to respond is up.
-  private func expiry(_ kind: AlertKind, _ state: AlertState) -> Instant {
-    let policy = context.settings.alerts
-    return max(
-      Instant(seconds: Int64(state[kind].crossedAtSeconds)) + policy.expireAfter, earliestRaise(state, policy))
-  }
-
   private mutating func expire(_ index: CustomerIndex, state: inout AlertState, view: EngineView) -> Instant {
-    for kind in AlertKind.allCases where state[kind].number != 0 && expiry(kind, state) <= emission(at: view.now) {
+    let emitted = emission(at: view.now)
+    for kind in AlertKind.allCases
+    where state[kind].number != 0 && context.expiry(kind, state) <= emitted {
       end(kind, of: index, state: &state, as: .expired, view: view, cause: .time)
     }
-    return nextExpiry(state)
+    return context.nextExpiry(state)
   }
 
   mutating func raise(
@@ -287,7 +289,7 @@ extension EngineTask {
     state.set.remove(.heldBack)
     let view = view(index, at: record.header.asOf)
     if let history = view.history,
-      let (kind, crossing) = crossings(history, state: state).first(notAfter: record.header.asOf)
+      let (kind, crossing) = context.crossings(history, state: state).first(notAfter: record.header.asOf)
     {
       raise(kind, of: index, crossedAt: crossing, state: &state, view: view, backfill: true, cause: .backfill)
     }

@@ -39,9 +39,7 @@ enum Cause {
 
   private func write(_ origin: Origin, _ id: ByteSlice, to json: inout JSONWriter, context: EngineContext) {
     json.literal(",\"topic\":")
-    context.topicNames[min(Int(origin.topic), context.topicNames.count - 1)].withUnsafeBufferPointer {
-      json.literal($0)
-    }
+    json.literal(context.topicName(origin))
     json.literal(",\"partition\":")
     json.decimal(Int64(origin.partition))
     json.literal(",\"offset\":")

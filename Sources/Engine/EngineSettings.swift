@@ -76,6 +76,8 @@ public struct EngineSettings: Sendable {
 /// The settings in the form in which the hot path reads them: one reference, nothing to retain.
 final class EngineContext {
   let settings: EngineSettings
+  /// That of the settings.
+  let churn: UnsafePointer<ChurnModel>?
   let records: RecordContext
   let clockMode: ClockMode
   let lateness: TimeSpan
@@ -86,7 +88,7 @@ final class EngineContext {
   let steppingRules: RuleSelection
   let texts: RuleTexts
   /// For `Origin.topic`, as JSON strings; the last stands for any other.
-  let topicNames: [[UInt8]]
+  private let topicNames: UnsafeBufferPointer<UnsafeBufferPointer<UInt8>>
 
   init(_ settings: EngineSettings) {
     self.settings = settings
@@ -105,10 +107,33 @@ final class EngineContext {
     crossingRules = crossing
     steppingRules = stepping
     texts = RuleTexts(settings.rules.rules, profile: ProfileFeatures.all)
-    topicNames = (settings.topicNames + [""]).map { name in
-      var json = JSONWriter()
-      json.string(name)
-      return Array(json.bytes)
+    churn = settings.churn.map { Self.copy([$0]).baseAddress.unsafelyUnwrapped }
+    topicNames = Self.copy(
+      (settings.topicNames + [""]).map { name in
+        var json = JSONWriter()
+        json.string(name)
+        return Self.copy(json.bytes)
+      })
+  }
+
+  deinit {
+    for name in topicNames { name.deallocate() }
+    topicNames.deallocate()
+    if let churn {
+      UnsafeMutablePointer(mutating: churn).deinitialize(count: 1)
+      churn.deallocate()
     }
+  }
+
+  private static func copy<T>(_ list: some Collection<T>) -> UnsafeBufferPointer<T> {
+    let memory = UnsafeMutableBufferPointer<T>.allocate(capacity: list.count)
+    _ = memory.initialize(fromContentsOf: list)
+    return UnsafeBufferPointer(memory)
+  }
+
+  /// The topic's name as a JSON string.
+  @inline(__always)
+  func topicName(_ origin: Origin) -> UnsafeBufferPointer<UInt8> {
+    topicNames[min(Int(origin.topic), topicNames.count - 1)]
   }
 }

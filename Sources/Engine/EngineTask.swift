@@ -104,8 +104,11 @@ public struct EngineTask: ~Copyable {
   /// Whether `advance` goes on with a sweep over all customers (changed rules, held back alerts).
   public var isSweeping: Bool { ruleSweep != nil || backfillSweep != nil }
 
+  // Several small functions here are mutating, or belong to `context`, though they change nothing: a borrowed task is copied
+  // to the stack for a call, all of it.
+
   /// Of the record as it is: after a change of its orders make another.
-  func view(_ index: CustomerIndex, at now: Instant) -> EngineView {
+  mutating func view(_ index: CustomerIndex, at now: Instant) -> EngineView {
     orderSums.removeAll()
     return EngineView(
       customer: CustomerView(
@@ -129,9 +132,9 @@ public struct EngineTask: ~Copyable {
 
   /// Asks for a customer's memory ahead of `apply`, in three steps: each needs what the one before it has brought, so
   /// a batch calls them one after the other at some distance.
-  @inline(__always) public func prefetchIndex(_ hash: UInt64) { table.prefetchIndex(hash) }
-  @inline(__always) public func prefetchRecord(_ hash: UInt64) { table.prefetchRecord(hash) }
-  @inline(__always) public func prefetchTail(_ hash: UInt64) { table.prefetchTail(hash) }
+  @inline(__always) public mutating func prefetchIndex(_ hash: UInt64) { table.prefetchIndex(hash) }
+  @inline(__always) public mutating func prefetchRecord(_ hash: UInt64) { table.prefetchRecord(hash) }
+  @inline(__always) public mutating func prefetchTail(_ hash: UInt64) { table.prefetchTail(hash) }
 
   // MARK: Events
 
@@ -237,7 +240,7 @@ public struct EngineTask: ~Copyable {
       if timers.first <= wave.due { return true }
       while true {
         if toFire <= 0 { return true }
-        guard let index = wave.popFirst(in: table) else { break }
+        guard let index = wave.popFirst(in: table.places) else { break }
         if fire(index, ifDueAt: wave.due) { toFire -= 1 }
       }
     }
@@ -252,10 +255,10 @@ public struct EngineTask: ~Copyable {
       if entry.due < wave.due {
         fire(entry.index, ifDueAt: entry.due)
       } else if table.record(entry.index).header.due == wave.due {
-        wave.append(entry.index, in: table)
+        wave.append(entry.index, in: table.places)
       }
     }
-    wave.endRun(in: table)
+    wave.endRun(in: table.places)
     return taken
   }
 
@@ -290,7 +293,7 @@ public struct EngineTask: ~Copyable {
     record.header.asOf = max(record.header.asOf, due)
     if record.header.ruleGeneration != ruleLayouts.currentGeneration { adoptRules(index) }
     let now = record.header.asOf  // new rules were taken up as of the clock, which may be ahead of `due`
-    if isSilentForLong(record, at: now) { return evict(index, at: now) }
+    if context.isSilentForLong(record, at: now) { return evict(index, at: now) }
     var next = transition(index, context.timedSelection, at: now, cause: .time, late: false)
     next = min(next, updateAlerts(index, before: record.totals, now: now, cause: .time))
     // A condition that holds now but may not act yet names a later instant; nothing names this one again.
@@ -302,14 +305,14 @@ public struct EngineTask: ~Copyable {
     let record = table.record(index)
     // The queue knows whole seconds only. Who needs nothing else is looked at when its silence may have lasted too long.
     // Callers never put off what is scheduled: so events push nothing, and the queue does not grow with them.
-    let due = min(instant.roundedUpToSecond, retentionDue(record))
+    let due = min(instant.roundedUpToSecond, context.retentionDue(record))
     if due == record.header.due { return }
     record.header.due = due
     if due != .distantFuture { timers.push(index, due: due) }
   }
 
   /// When something that became true at `now` (a customer's clock) is said.
-  func emission(at now: Instant) -> Instant {
+  mutating func emission(at now: Instant) -> Instant {
     context.clockMode == .event ? now : max(clock, now)
   }
 }

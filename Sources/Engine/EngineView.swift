@@ -7,11 +7,17 @@ import Rules
 
 struct EngineView: FeatureSource {
   let customer: CustomerView
-  private unowned(unsafe) let context: EngineContext
+  /// The engine's, which outlives the view.
+  private let churn: UnsafePointer<ChurnModel>?
 
   init(customer: CustomerView, context: EngineContext) {
     self.customer = customer
-    self.context = context
+    churn = context.churn
+  }
+
+  private init(customer: CustomerView, churn: UnsafePointer<ChurnModel>?) {
+    self.customer = customer
+    self.churn = churn
   }
 
   var now: Instant { customer.now }
@@ -26,17 +32,17 @@ struct EngineView: FeatureSource {
   func number(_ feature: Feature) -> Double {
     switch feature {
     case .churnProbability:
-      guard let history, let model = context.settings.churn else { return .nan }
+      guard let history, let model = churn?.pointee else { return .nan }
       return model.churnProbability(history, at: now)
     case .lostProbability:
-      guard let history, let model = context.settings.churn else { return .nan }
+      guard let history, let model = churn?.pointee else { return .nan }
       return model.deadProbability(history, at: now)
     default: return customer.number(feature)
     }
   }
 
   func text(_ feature: Feature) -> UInt64 { customer.text(feature) }
-  func at(_ instant: Instant) -> EngineView { EngineView(customer: customer.at(instant), context: context) }
+  func at(_ instant: Instant) -> EngineView { EngineView(customer: customer.at(instant), churn: churn) }
   func nextStep(_ feature: Feature) -> Instant { customer.nextStep(feature) }
   func nextStep(_ feature: Feature, before limit: Instant) -> Instant { customer.nextStep(feature, before: limit) }
 
@@ -44,7 +50,7 @@ struct EngineView: FeatureSource {
     switch feature {
     case .churnProbability, .lostProbability:
       // Outside (0, 1) a probability is either always or never there.
-      guard threshold > 0, threshold < 1, let history, let model = context.settings.churn else { return .distantFuture }
+      guard threshold > 0, threshold < 1, let history, let model = churn?.pointee else { return .distantFuture }
       let found =
         feature == .churnProbability
         ? model.churnCrossing(history, of: threshold) : model.deadCrossing(history, of: threshold)

@@ -25,6 +25,21 @@ enum TagValue {
   case gender(Gender)
   case symbol(Customers.Symbol)
 
+  /// - Parameter stored: what the record has for the tag.
+  init(_ stored: UInt32, of values: RuleFacts.Values) {
+    self =
+      if stored == 0 {
+        .unset
+      } else {
+        switch values {
+        case .flag: .flag
+        case .cases(let first, let count): .named(first + min(Int32(clamping: stored), count) - 1)
+        case .gender: Gender(rawValue: UInt8(truncatingIfNeeded: stored)).map { .gender($0) } ?? .unset
+        case .symbol: .symbol(Symbol(number: stored))
+        }
+      }
+  }
+
   var isUnset: Bool {
     if case .unset = self { true } else { false }
   }
@@ -136,26 +151,40 @@ struct TagChange {
 }
 
 extension JSONWriter {
-  /// `"orders.count(90d)":3`, with a comma before it where one is due.
-  mutating func element(_ deciding: DecidingFeature, view: EngineView, context: EngineContext) {
+  /// `"orders.count(90d)":3`, with a comma before it where one is due; nothing when the feature has no value.
+  mutating func elementIfDefined(_ deciding: DecidingFeature, view: EngineView, context: EngineContext) {
+    if deciding.isText {
+      view.customer.withName(deciding.feature) { name in
+        if name.isEmpty { return }
+        separate()
+        literal(deciding.key, of: context.texts)
+        string(name)
+      }
+      return
+    }
+    let number = view.number(deciding.feature)
+    if number.isNaN { return }
     separate()
     literal(deciding.key, of: context.texts)
-    value(deciding, view: view, context: context)
+    self.number(number, isMoney: deciding.isMoney, context: context)
   }
 
+  /// What a feature is in a view; null when it has no value.
   mutating func value(_ deciding: DecidingFeature, view: EngineView, context: EngineContext) {
-    let feature = deciding.feature
     if deciding.isText {
-      let isPresent = view.customer.withName(feature) { name in
+      let isPresent = view.customer.withName(deciding.feature) { name in
         if name.isEmpty { return false }
         string(name)
         return true
       }
       if !isPresent { null() }
-      return
+    } else {
+      number(view.number(deciding.feature), isMoney: deciding.isMoney, context: context)
     }
-    let number = view.number(feature)
-    if !deciding.isMoney { return double(number) }
+  }
+
+  private mutating func number(_ number: Double, isMoney: Bool, context: EngineContext) {
+    if !isMoney { return double(number) }
     if number.isNaN {
       null()
     } else if number == number.rounded(), number.magnitude < 9e15 {

@@ -58,12 +58,6 @@ extension EngineTask {
     let view = view(index, at: now)
     let record = view.customer.record
     let context = context
-    // Collected first: the output buffer is borrowed while it is written to.
-    var tags: [(name: TextRange, value: TagValue)] = []
-    for (number, facts) in context.texts.facts.enumerated()
-    where !facts.shadow && number < record.tagCount && record[tag: number] != 0 {
-      tags.append((facts.key, tagValue(record[tag: number], of: facts.values)))
-    }
     let symbols = UnsafePointer(symbols)
     outputs.append(.profiles, key: record.id, emittedAt: now, json: &json) { id in
       id.literal("p-")
@@ -87,24 +81,35 @@ extension EngineTask {
       json.instant(record.header.lastSeen)
       json.key("tags")
       json.beginObject()
-      for (place, tag) in tags.enumerated() {
-        if place > 0 { json.literal(",") }
-        json.literal(tag.name, of: context.texts)
-        tag.value.write(to: &json, texts: context.texts, symbols: symbols.pointee)
+      let texts = context.texts
+      var isFirst = true
+      for number in 0..<min(texts.facts.count, record.tagCount) where record[tag: number] != 0 {
+        let facts = texts.facts[number]
+        if facts.shadow { continue }
+        if !isFirst { json.literal(",") }
+        isFirst = false
+        json.literal(facts.key, of: texts)
+        TagValue(record[tag: number], of: facts.values).write(to: &json, texts: texts, symbols: symbols.pointee)
       }
       json.endObject()
       json.key("features")
       json.beginObject()
-      for deciding in context.texts.profile where !deciding.feature.isUndefined(in: view) {
-        json.element(deciding, view: view, context: context)
-      }
+      for deciding in texts.profile { json.elementIfDefined(deciding, view: view, context: context) }
       json.endObject()
       json.key("events")
-      json.eventCounts(view: view)
+      json.beginObject()
+      view.customer.forEachRecentType { type, counts in json.recentEvents(type, counts) }
+      json.endObject()
       json.key("categories")
-      json.preferences(view.customer.preferredCategories(limit: ProfileFeatures.listedPreferences), view: view)
+      json.beginArray()
+      view.customer.forEachPreferredCategory(limit: ProfileFeatures.listedPreferences) {
+        json.preference($0, share: $1)
+      }
+      json.endArray()
       json.key("channels")
-      json.preferences(view.customer.preferredChannels(limit: ProfileFeatures.listedPreferences), view: view)
+      json.beginArray()
+      view.customer.forEachPreferredChannel(limit: ProfileFeatures.listedPreferences) { json.preference($0, share: $1) }
+      json.endArray()
       json.key("alerts")
       json.beginArray()
       for kind in AlertKind.allCases where record.alerts[kind].number != 0 {
@@ -140,42 +145,25 @@ enum ProfileFeatures {
   ]
 }
 
-extension Feature {
-  func isUndefined(in view: EngineView) -> Bool {
-    type == .text ? view.text(self) == 0 : view.number(self).isNaN
-  }
-}
-
 extension JSONWriter {
-  /// Each type seen in the last 30 days with its counts over 1, 7 and 30 days.
-  fileprivate mutating func eventCounts(view: EngineView) {
+  fileprivate mutating func recentEvents(_ type: EventType, _ counts: CustomerView.RecentEvents) {
+    key(type.name)
     beginObject()
-    for type in EventType.allCases {
-      let month = view.number(.eventCount(type, days: 30))
-      if month == 0 { continue }
-      key(type.name)
-      beginObject()
-      key("1d")
-      double(view.number(.eventCount(type, days: 1)))
-      key("7d")
-      double(view.number(.eventCount(type, days: 7)))
-      key("30d")
-      double(month)
-      endObject()
-    }
+    key("1d")
+    integer(counts.day)
+    key("7d")
+    integer(counts.week)
+    key("30d")
+    integer(counts.month)
     endObject()
   }
 
-  fileprivate mutating func preferences(_ list: [CustomerView.Preference], view: EngineView) {
-    beginArray()
-    for preference in list {
-      beginObject()
-      key("name")
-      string(preference.name)
-      key("share")
-      double(rounded(preference.share))
-      endObject()
-    }
-    endArray()
+  fileprivate mutating func preference(_ name: UnsafeBufferPointer<UInt8>, share: Double) {
+    beginObject()
+    key("name")
+    string(name)
+    key("share")
+    double(rounded(share))
+    endObject()
   }
 }

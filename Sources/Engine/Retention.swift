@@ -4,15 +4,18 @@ import CXXHash
 import Customers
 import Events
 
-extension EngineTask {
+extension EngineContext {
   /// When a customer has been silent for long enough, if nothing more is heard.
   func retentionDue(_ record: CustomerRecord) -> Instant {
-    (record.header.lastSeen + context.retention).roundedUpToSecond
+    (record.header.lastSeen + retention).roundedUpToSecond
   }
 
   func isSilentForLong(_ record: CustomerRecord, at now: Instant) -> Bool {
-    now >= record.header.lastSeen + context.retention
+    now >= record.header.lastSeen + retention
   }
+}
+
+extension EngineTask {
 
   /// Says that the customer's tags and alerts end, and forgets all but the numbers of its last outputs.
   mutating func evict(_ index: CustomerIndex, at now: Instant) {
@@ -20,7 +23,7 @@ extension EngineTask {
     let record = table.record(index)
     let view = view(index, at: now)
     for (rule, facts) in context.texts.facts.enumerated() where rule < record.tagCount && record[tag: rule] != 0 {
-      let old = tagValue(record[tag: rule], of: facts.values)
+      let old = TagValue(record[tag: rule], of: facts.values)
       record[tag: rule] = 0
       if facts.shadow {
         counters.shadowChanges += 1

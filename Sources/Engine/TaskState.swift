@@ -187,7 +187,7 @@ extension EngineTask {
       if table.isFree(index) { continue }
       let record = table.record(index)
       // Does nothing, unless the state was written without eviction or for a longer retention.
-      record.header.due = min(record.header.due, retentionDue(record))
+      record.header.due = min(record.header.due, context.retentionDue(record))
       let header = record.header
       guard ruleLayouts.generations[header.ruleGeneration] != nil else {
         throw StateError(
@@ -227,7 +227,7 @@ extension EngineTask {
       for (tag, rule) in context.settings.rules.rules.enumerated() where tag < record.tagCount && record[tag: tag] != 0
       {
         buffer.append(contentsOf: rule.name.utf8)
-        tagValue(record[tag: tag], of: context.texts.facts[tag].values)
+        TagValue(record[tag: tag], of: context.texts.facts[tag].values)
           .appendName(to: &buffer, texts: context.texts, symbols: symbols.pointee)
         buffer.append(0)
       }

@@ -33,12 +33,12 @@ struct TimerWave {
   }
 
   /// Adds a customer to the open run.
-  mutating func append(_ index: CustomerIndex, in table: borrowing CustomerTable) {
-    entries.append(Entry(prefix: sortingPrefix(of: table.record(index).id), index: index))
+  mutating func append(_ index: CustomerIndex, in places: CustomerPlaces) {
+    entries.append(Entry(prefix: sortingPrefix(of: places.record(index).id), index: index))
   }
 
   /// Sorts what was added since the run before.
-  mutating func endRun(in table: borrowing CustomerTable) {
+  mutating func endRun(in places: CustomerPlaces) {
     let run = open..<entries.count
     open = entries.count
     if run.isEmpty { return }
@@ -46,21 +46,21 @@ struct TimerWave {
       // In place: a slice of the array would be a copy.
       entries.withUnsafeMutableBufferPointer { entries in
         var run = UnsafeMutableBufferPointer(rebasing: entries[run])
-        run.sort { Self.precedes($0, $1, in: table) }
+        run.sort { Self.precedes($0, $1, in: places) }
       }
     }
     runs.append(run)
     var child = runs.count - 1
     while child > 0 {
       let parent = (child - 1) / 2
-      guard runPrecedes(child, parent, in: table) else { break }
+      guard runPrecedes(child, parent, in: places) else { break }
       runs.swapAt(child, parent)
       child = parent
     }
   }
 
   /// Takes out the customer with the smallest id; nil, and the wave is over, when none is left.
-  mutating func popFirst(in table: borrowing CustomerTable) -> CustomerIndex? {
+  mutating func popFirst(in places: CustomerPlaces) -> CustomerIndex? {
     guard let first = runs.first else {
       entries.removeAll(keepingCapacity: entries.count <= Self.keptEntries)
       open = 0
@@ -76,20 +76,20 @@ struct TimerWave {
     while true {
       var child = parent * 2 + 1
       if child >= runs.count { break }
-      if child + 1 < runs.count, runPrecedes(child + 1, child, in: table) { child += 1 }
-      guard runPrecedes(child, parent, in: table) else { break }
+      if child + 1 < runs.count, runPrecedes(child + 1, child, in: places) { child += 1 }
+      guard runPrecedes(child, parent, in: places) else { break }
       runs.swapAt(child, parent)
       parent = child
     }
     return entries[first.lowerBound].index
   }
 
-  private func runPrecedes(_ a: Int, _ b: Int, in table: borrowing CustomerTable) -> Bool {
-    Self.precedes(entries[runs[a].lowerBound], entries[runs[b].lowerBound], in: table)
+  private func runPrecedes(_ a: Int, _ b: Int, in places: CustomerPlaces) -> Bool {
+    Self.precedes(entries[runs[a].lowerBound], entries[runs[b].lowerBound], in: places)
   }
 
-  private static func precedes(_ a: Entry, _ b: Entry, in table: borrowing CustomerTable) -> Bool {
+  private static func precedes(_ a: Entry, _ b: Entry, in places: CustomerPlaces) -> Bool {
     if a.prefix != b.prefix { return a.prefix < b.prefix }
-    return table.record(a.index).id.lexicographicallyPrecedes(table.record(b.index).id)
+    return places.record(a.index).id.lexicographicallyPrecedes(places.record(b.index).id)
   }
 }

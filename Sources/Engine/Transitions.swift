@@ -16,58 +16,26 @@ extension EngineTask {
     let context = context
     let record = table.record(index)
     let view = view(index, at: now)
+    let symbols = UnsafePointer(symbols)
+    // Until the end nothing of these is changed but the record's tags.
+    let facts = context.texts.facts
     for rule in selection {
-      let facts = context.texts.facts[rule]
-      let current = word(record[tag: rule], of: facts.values)
+      let current = facts[rule].values.word(record[tag: rule], symbols)
       let value = machine.evaluate(rule, source: view, current: current)
-      if value != current { change(index, rule: rule, facts, to: value, view: view, cause: cause, late: late) }
+      if value != current {
+        change(index, rule: rule, facts[rule], to: value, view: view, cause: cause, late: late)
+      }
     }
     // Those that are quickly solved for go first: what they find bounds the search of the others.
     for rule in selection.intersection(context.crossingRules) {
-      next = min(next, nextChange(of: rule, record, view, before: next))
+      let current = facts[rule].values.word(record[tag: rule], symbols)
+      next = min(next, machine.nextChange(rule, source: view, current: current, before: next))
     }
     for rule in selection.intersection(context.steppingRules) {
-      next = min(next, nextChange(of: rule, record, view, before: next))
+      let current = facts[rule].values.word(record[tag: rule], symbols)
+      next = min(next, machine.nextChange(rule, source: view, current: current, before: next))
     }
     return next
-  }
-
-  @inline(__always)
-  private func nextChange(of rule: Int, _ record: CustomerRecord, _ view: EngineView, before limit: Instant) -> Instant
-  {
-    let value = word(record[tag: rule], of: context.texts.facts[rule].values)
-    return machine.nextChange(rule, source: view, current: value, before: limit)
-  }
-
-  /// What the record stores for a tag, as the rules see it.
-  func word(_ stored: UInt32, of values: RuleFacts.Values) -> UInt64 {
-    switch values {
-    case .flag, .cases: UInt64(stored)
-    case .gender: Gender(rawValue: UInt8(truncatingIfNeeded: stored))?.nameHash ?? 0
-    case .symbol: symbols.pointee.hash(of: Symbol(number: stored))
-    }
-  }
-
-  /// The inverse of `word`.
-  private func stored(_ word: UInt64, of values: RuleFacts.Values) -> UInt32 {
-    switch values {
-    case .flag, .cases: return UInt32(truncatingIfNeeded: word)
-    case .gender: return UInt32(Gender.allCases.first { $0.nameHash == word }?.rawValue ?? 0)
-    case .symbol:
-      if word == 0 { return 0 }
-      return symbols.pointee.hash(of: .other) == word
-        ? Symbol.other.number : symbols.pointee.find(hash: word)?.number ?? 0
-    }
-  }
-
-  func tagValue(_ stored: UInt32, of values: RuleFacts.Values) -> TagValue {
-    if stored == 0 { return .unset }
-    switch values {
-    case .flag: return .flag
-    case .cases(let first, let count): return .named(first + min(Int32(clamping: stored), count) - 1)
-    case .gender: return Gender(rawValue: UInt8(truncatingIfNeeded: stored)).map { .gender($0) } ?? .unset
-    case .symbol: return .symbol(Symbol(number: stored))
-    }
   }
 
   private mutating func change(
@@ -75,7 +43,7 @@ extension EngineTask {
   ) {
     let record = table.record(index)
     let old = record[tag: rule]
-    let new = stored(value, of: facts.values)
+    let new = facts.values.stored(value, UnsafePointer(symbols))
     record[tag: rule] = new
     table.markDirty(index)
     if facts.shadow {
@@ -85,7 +53,7 @@ extension EngineTask {
     emitChange(
       index,
       TagChange(
-        facts: facts, old: tagValue(old, of: facts.values), new: tagValue(new, of: facts.values), late: late,
+        facts: facts, old: TagValue(old, of: facts.values), new: TagValue(new, of: facts.values), late: late,
         cause: cause),
       texts: context.texts, view: view)
   }
@@ -103,5 +71,29 @@ extension EngineTask {
     change.backfill = !isLive
     change.write(to: &outputs, json: &json, texts: texts, symbols: UnsafePointer(symbols), view: view, context: context)
     if context.settings.profiles { pendingProfiles.insert(index.number) }
+  }
+}
+
+extension RuleFacts.Values {
+  /// What the record stores for a tag, as the rules see it.
+  @inline(__always)
+  func word(_ stored: UInt32, _ symbols: UnsafePointer<SymbolTable>) -> UInt64 {
+    switch self {
+    case .flag, .cases: UInt64(stored)
+    case .gender: Gender(rawValue: UInt8(truncatingIfNeeded: stored))?.nameHash ?? 0
+    case .symbol: symbols.pointee.hash(of: Symbol(number: stored))
+    }
+  }
+
+  /// The inverse of `word`.
+  func stored(_ word: UInt64, _ symbols: UnsafePointer<SymbolTable>) -> UInt32 {
+    switch self {
+    case .flag, .cases: return UInt32(truncatingIfNeeded: word)
+    case .gender: return UInt32(Gender.allCases.first { $0.nameHash == word }?.rawValue ?? 0)
+    case .symbol:
+      if word == 0 { return 0 }
+      return symbols.pointee.hash(of: .other) == word
+        ? Symbol.other.number : symbols.pointee.find(hash: word)?.number ?? 0
+    }
   }
 }

@@ -52,7 +52,8 @@ struct ScannedDocument {
     var high = low + text.count
     while low < high, base[low] <= 0x20 { low += 1 }
     while low < high, base[high - 1] <= 0x20 { high -= 1 }
-    for i in low..<high where base[i] &- UInt8(ascii: "A") < 26 { base[i] |= 0x20 }
+    // Without a branch in it, so that 16 bytes are done at once.
+    for i in low..<high { base[i] |= base[i] &- UInt8(ascii: "A") < 26 ? 0x20 : 0 }
     return low == high ? .empty : ByteSlice(base: UnsafePointer(base + low), count: high - low)
   }
 

@@ -12,8 +12,9 @@ public struct Instant: Hashable, Comparable, Sendable {
     microseconds = overflow ? (seconds < 0 ? Int64.min : Int64.max) : value
   }
 
-  public static let distantPast = Instant(microseconds: .min)
-  public static let distantFuture = Instant(microseconds: .max)
+  // Not stored: a stored one is behind a check, at each use, of whether it was made.
+  @inlinable public static var distantPast: Instant { Instant(microseconds: .min) }
+  @inlinable public static var distantFuture: Instant { Instant(microseconds: .max) }
 
   @inlinable public static func < (a: Instant, b: Instant) -> Bool { a.microseconds < b.microseconds }
   /// Saturates at the ends of the range.
