@@ -81,12 +81,16 @@ public struct CustomerRecord {
     return place
   }
 
+  /// Bytes that a small block has to spare when it was grown (larger ones get a share of their size): without, every event
+  /// of a customer would move its record, and cleaning up behind it would move the records of others.
+  private static let roomToGrow = 24
+
   /// Moves what lies from `place` on by `grown` bytes; returns the address of `place`.
   private func open(at place: Int, bytes grown: Int, in arena: inout TailArena) -> UnsafeMutableRawPointer {
     let used = tailBytes
     let capacity = slot.pointee.tailCapacity
     if used + grown > capacity {
-      let newCapacity = TailArena.capacity(for: used + grown)
+      let newCapacity = TailArena.capacity(for: used + grown + (used < 512 ? CustomerRecord.roomToGrow : 0))
       let block = arena.allocate(capacity: newCapacity, owner: tailOwner)
       if let old = slot.pointee.tail {
         block.copyMemory(from: old, byteCount: place)
