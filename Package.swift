@@ -34,6 +34,7 @@ let package = Package(
     .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CXXHash"),
     .target(name: "CSimdJSON", linkerSettings: [.linkedLibrary("simdjson")]),
@@ -69,7 +70,7 @@ let package = Package(
     .target(name: "PlantedBugs", swiftSettings: settings),
 
     // The part that touches disk and network.
-    .target(name: "Checkpoint", dependencies: ["CXXHash", plantedBugs], swiftSettings: settings),
+    .target(name: "Checkpoint", dependencies: ["CXXHash", "CZstd", plantedBugs], swiftSettings: settings),
     .target(name: "CheckpointTesting", dependencies: ["Checkpoint"], swiftSettings: settings),
     .target(name: "Kafka", dependencies: ["CRdKafka"], swiftSettings: settings),
 

@@ -107,6 +107,7 @@ struct BaseFileWriter: ~Copyable {
   private var at: UInt64
   private var chunk = RawBuffer(capacity: CheckpointLimits.baseChunkBytes + (64 << 10))
   private var chunkEntries: UInt64 = 0
+  private var compressor = EntryCompressor()
   private var totals = BaseTotals()
   private var unsyncedBytes = 0
   private let chunksStart: UInt64
@@ -143,7 +144,10 @@ struct BaseFileWriter: ~Copyable {
   /// `entry` is live and its key was not added before.
   mutating func add(_ entry: Entry) throws(CheckpointError) {
     guard let value = entry.value else { return assertionFailure("a base has no tombstones") }
-    if chunkEntries == 0 { beginFrame(.baseChunk) }
+    if chunkEntries == 0 {
+      beginFrame(.baseChunk, headBytes: Format.Chunk.headBytes(Format.version))
+      chunk.append(UInt64(0))  // bytes before compression
+    }
     chunk.append(UInt32(value.count))
     chunk.append(UInt16(entry.key.count))
     chunk.append(entry.key)
@@ -156,7 +160,7 @@ struct BaseFileWriter: ~Copyable {
   /// Writes the end and makes the file durable.
   mutating func finish() throws(CheckpointError) -> BaseInfo {
     if chunkEntries > 0 { try flushChunk() }
-    beginFrame(.baseEnd)
+    beginFrame(.baseEnd, headBytes: Format.Chunk.keyBytes)
     chunk.store(totals.entryCount, at: Format.Chunk.entryCount)
     chunk.append(totals.keyBytes)
     chunk.append(totals.valueBytes)
@@ -169,23 +173,25 @@ struct BaseFileWriter: ~Copyable {
       chunksStart: chunksStart, headBytes: Int(chunksStart) - Format.File.bytes)
   }
 
-  private mutating func beginFrame(_ kind: FrameKind) {
+  private mutating func beginFrame(_ kind: FrameKind, headBytes: Int) {
     chunk.clear()
     chunk.append(UInt64(0))  // checksum
     chunk.append(kind.rawValue)
     chunk.append(Format.version)
     chunk.append(UInt32(0))  // length
-    chunk.append(UInt32(Format.Chunk.bytes))
+    chunk.append(UInt32(headBytes))
     chunk.append(UInt64(0))  // index
     chunk.append(header.lineage.high)
     chunk.append(header.lineage.low)
     chunk.append(header.epoch)
     chunk.append(UInt64(0))  // entries
-    assert(chunk.count == Format.Chunk.bytes)
   }
 
   private mutating func flushChunk() throws(CheckpointError) {
+    let headBytes = Format.Chunk.headBytes(Format.version)
     chunk.store(chunkEntries, at: Format.Chunk.entryCount)
+    chunk.store(UInt64(chunk.count - headBytes), at: Format.Chunk.plainBytes)
+    compressor.compress(&chunk, from: headBytes)
     try sealAndWrite(chain: totals.chunkCount)
     totals.fold(chunkChecksum: chunk.bytes.load(UInt64.self, at: Format.Frame.checksum))
     chunkEntries = 0

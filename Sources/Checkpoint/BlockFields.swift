@@ -12,15 +12,19 @@ struct BlockFields {
   var partition: Int32
   var entryCount: Int
   var tombstoneCount: Int
+  /// As they are stored.
   var entryBytes: Int
+  /// Before compression; the same where they are stored as they are.
+  var plainEntryBytes: Int
   var outboxBytes: Int
   var hasOutbox: Bool
 
   /// Nil, with a reason, when sizes contradict each other.
   static func read(_ bytes: UnsafeRawBufferPointer, kind: FrameKind) -> Result<BlockFields, MalformedBlock> {
     typealias Block = Format.Block
+    let version = bytes.load(UInt32.self, at: Format.Frame.version)
     let fields = BlockFields(
-      version: bytes.load(UInt32.self, at: Format.Frame.version), length: bytes.count,
+      version: version, length: bytes.count,
       headBytes: Int(bytes.load(UInt32.self, at: Format.Frame.headBytes)),
       chain: bytes.load(UInt64.self, at: Format.Frame.chain),
       previousChain: bytes.load(UInt64.self, at: Block.previousChain),
@@ -30,23 +34,50 @@ struct BlockFields {
       entryCount: Int(bytes.load(UInt32.self, at: Block.entryCount)),
       tombstoneCount: Int(bytes.load(UInt32.self, at: Block.tombstoneCount)),
       entryBytes: Int(bytes.load(UInt32.self, at: Block.entryBytes)),
+      plainEntryBytes: Int(
+        bytes.load(UInt32.self, at: version >= 3 ? Block.plainEntryBytes : Block.entryBytes)),
       outboxBytes: Int(bytes.load(UInt32.self, at: Block.outboxBytes)),
       hasOutbox: bytes.load(UInt32.self, at: Block.flags) & Block.flagOutbox != 0)
-    let headBytesMin = kind.bytesMin + (fields.version >= 2 ? 2 : 0)
+    let headBytesMin = Block.names(version) + 4 * 2 + (version >= 2 ? 2 : 0)
     guard fields.headBytes >= headBytesMin, fields.tombstoneCount <= fields.entryCount,
-      fields.headBytes + fields.entryBytes + fields.outboxBytes == bytes.count
+      fields.headBytes + fields.entryBytes + fields.outboxBytes == bytes.count,
+      fields.entryBytes <= fields.plainEntryBytes,
+      fields.plainEntryBytes <= CheckpointLimits.blockBytesMax - fields.headBytes
     else { return .failure(MalformedBlock(reason: "the lengths in the block contradict each other")) }
     // What no writer writes is not understood, and must not be dropped in silence when the state is written again.
     let flags = bytes.load(UInt32.self, at: Block.flags)
     guard flags & ~Block.flagsKnown == 0, fields.hasOutbox || fields.outboxBytes == 0,
-      fields.version >= 2 || bytes.load(UInt16.self, at: Block.skipCount) == 0,
-      kind == .epochBlock || fields.entryCount == 0 && fields.entryBytes == 0 && !fields.hasOutbox
+      version >= 2 || bytes.load(UInt16.self, at: Block.skipCount) == 0,
+      kind == .epochBlock || fields.entryCount == 0 && fields.plainEntryBytes == 0 && !fields.hasOutbox
     else { return .failure(MalformedBlock(reason: "the block says what this program does not know")) }
     // The head of a base names the chain of its epoch, which other bytes made.
     if kind == .epochBlock && checksum(bytes.slice(Block.previousChain, bytes.count)) != fields.chain {
       return .failure(MalformedBlock(reason: "the chain checksum does not cover these bytes"))
     }
     return .success(fields)
+  }
+
+  /// The entries of the block `bytes`, as they are stored.
+  func entries(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    bytes.slice(headBytes, headBytes + entryBytes)
+  }
+
+  /// Reads all entries of the block `bytes`, which begins at `offset` of the file.
+  /// - Throws: `.damaged` where they cannot be decompressed, are not as many as the block says or do not end where it
+  ///   says; `.disk` without memory to read them.
+  func checkEntries(
+    _ bytes: UnsafeRawBufferPointer, with decompressor: inout EntryDecompressor, in path: String, at offset: UInt64
+  ) throws(CheckpointError) {
+    var cursor = EntryCursor(try decompressor.plain(entries(bytes), bytes: plainEntryBytes, in: path, at: offset))
+    var count = 0
+    var tombstones = 0
+    while let entry = cursor.next() {
+      count += 1
+      if entry.value == nil { tombstones += 1 }
+    }
+    guard cursor.isAtEnd, count == entryCount, tombstones == tombstoneCount else {
+      throw .damaged(Damage(path: path, offset: offset, reason: "the entries of the block do not fit"))
+    }
   }
 
   static let malformedHeader = "the header of the block is malformed"
@@ -56,7 +87,7 @@ struct BlockFields {
   /// The whole header; nil when a name or a list does not fit or says what cannot be.
   func header(_ bytes: UnsafeRawBufferPointer) -> EpochHeader? {
     typealias Block = Format.Block
-    var at = Block.names
+    var at = Block.names(version)
     func name() -> String? {
       guard at + 2 <= headBytes else { return nil }
       let count = Int(bytes.load(UInt16.self, at: at))

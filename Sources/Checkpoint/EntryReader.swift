@@ -24,6 +24,7 @@ struct EntryReader: ~Copyable {
   private var at: UInt64 = 0
   private var blockIndex = 0
   private var totals = BaseTotals()
+  private var decompressor = EntryDecompressor()
   private var cursor = EntryCursor(UnsafeRawBufferPointer(start: nil, count: 0))
   private var cursorStart: UInt64 = 0
   private var remaining: UInt64 = 0
@@ -89,13 +90,20 @@ struct EntryReader: ~Copyable {
     }
     switch try file.frame(at: at) {
     case .frame(.baseChunk, let bytes):
+      let headBytes = Format.Chunk.headBytes(base.version)
       guard EntryReader.owner(of: bytes) == (base.lineage, base.epoch),
         bytes.load(UInt64.self, at: Format.Frame.chain) == totals.chunkCount,
-        bytes.load(UInt32.self, at: Format.Frame.headBytes) == Format.Chunk.bytes,
+        bytes.load(UInt32.self, at: Format.Frame.headBytes) == headBytes, bytes.count >= headBytes,
         bytes.load(UInt32.self, at: Format.Frame.version) == base.version
       else { throw file.damage(at: at, "a chunk of another base, or out of order") }
       totals.fold(chunkChecksum: bytes.load(UInt64.self, at: Format.Frame.checksum))
-      begin(bytes.slice(Format.Chunk.bytes, bytes.count), count: bytes.load(UInt64.self, at: Format.Chunk.entryCount))
+      let stored = bytes.slice(headBytes, bytes.count)
+      let plainBytes =
+        base.version >= 3 ? bytes.load(UInt64.self, at: Format.Chunk.plainBytes) : UInt64(stored.count)
+      guard plainBytes <= CheckpointLimits.chunkEntryBytesMax else {
+        throw file.damage(at: at, "a chunk of \(plainBytes) bytes is impossible")
+      }
+      try begin(stored, plainBytes: Int(plainBytes), count: bytes.load(UInt64.self, at: Format.Chunk.entryCount), file)
       at += UInt64(bytes.count)
     case .bad(let reason): throw file.damage(at: at, reason)
     default: throw file.damage(at: at, "a chunk is missing")
@@ -108,14 +116,16 @@ struct EntryReader: ~Copyable {
     let file = try reader(segment.name, start: block.offset, limit: segment.validEnd)
     at = block.offset
     let (fields, bytes) = try file.block(at: block)
-    begin(
-      bytes.slice(fields.headBytes, fields.headBytes + fields.entryBytes), count: UInt64(fields.entryCount),
-      tombstones: UInt64(fields.tombstoneCount))
+    try begin(
+      fields.entries(bytes), plainBytes: fields.plainEntryBytes, count: UInt64(fields.entryCount),
+      tombstones: UInt64(fields.tombstoneCount), file)
     blockIndex += 1
   }
 
-  private mutating func begin(_ entries: UnsafeRawBufferPointer, count: UInt64, tombstones: UInt64 = 0) {
-    cursor = EntryCursor(entries)
+  private mutating func begin(
+    _ stored: UnsafeRawBufferPointer, plainBytes: Int, count: UInt64, tombstones: UInt64 = 0, _ file: FileReader
+  ) throws(CheckpointError) {
+    cursor = EntryCursor(try decompressor.plain(stored, bytes: plainBytes, in: file.path, at: at))
     cursorStart = at
     remaining = count
     remainingTombstones = tombstones

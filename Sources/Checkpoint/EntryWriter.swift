@@ -1,10 +1,11 @@
-// Building a block in memory: head, entries, outbox, then checksums. The buffer lives as long as the store.
+// Building a block in memory: head, entries, compressed at its end, outbox, then checksums. The buffer lives as long as the store.
 
 /// Receives the entries of the epoch being appended. Within a block the last entry of a key wins.
 ///
 /// The first entry that breaks a limit is remembered and makes the whole append fail.
 public struct EntryWriter: ~Copyable {
   var buffer: RawBuffer
+  private var compressor = EntryCompressor()
   private var headBytes = 0
   private(set) var entryCount = 0
   private var tombstoneCount = 0
@@ -88,7 +89,8 @@ public struct EntryWriter: ~Copyable {
     buffer.append(UInt32(0))  // entry bytes
     buffer.append(UInt32(0))  // outbox bytes
     buffer.append(header.rulesRevision)
-    assert(buffer.count == Format.Block.names)
+    buffer.append(UInt32(0))  // entry bytes before compression
+    assert(buffer.count == Format.Block.names(Format.version))
     buffer.append(name: header.rulesFingerprint)
     buffer.append(name: header.modelVersion)
     buffer.append(name: header.engineVersion)
@@ -116,6 +118,8 @@ public struct EntryWriter: ~Copyable {
   /// Ends the block with its outbox and checksums; returns its chain checksum.
   mutating func finish(outbox: UnsafeRawBufferPointer?) throws(CheckpointError) -> UInt64 {
     if let failure { throw failure }
+    let plainEntryBytes = buffer.count - headBytes
+    compressor.compress(&buffer, from: headBytes)
     let entryBytes = buffer.count - headBytes
     let outboxBytes = outbox?.count ?? 0
     if outboxBytes > CheckpointLimits.blockBytesMax - buffer.count {
@@ -132,6 +136,7 @@ public struct EntryWriter: ~Copyable {
     buffer.store(UInt32(tombstoneCount), at: Format.Block.tombstoneCount)
     buffer.store(UInt32(entryBytes), at: Format.Block.entryBytes)
     buffer.store(UInt32(outboxBytes), at: Format.Block.outboxBytes)
+    buffer.store(UInt32(plainEntryBytes), at: Format.Block.plainEntryBytes)
     let chain = checksum(buffer.bytes.slice(Format.Block.previousChain, buffer.count))
     sealFrame(chain: chain)
     return chain
@@ -145,7 +150,10 @@ public struct EntryWriter: ~Copyable {
   }
 
   /// Frees the memory of an unusually large epoch.
-  mutating func shrink(toAtMost limit: Int) { buffer.shrink(toAtMost: limit) }
+  mutating func shrink(toAtMost limit: Int) {
+    buffer.shrink(toAtMost: limit)
+    compressor.shrink(toAtMost: limit)
+  }
 
   private static func check(_ header: EpochHeader) throws(CheckpointError) {
     let names =

@@ -3,12 +3,12 @@
 /// The checkpoint format of this program.
 enum Format {
   /// Written in every file and frame.
-  static let version: UInt32 = 2
+  static let version: UInt32 = 3
   /// The versions that are read. In a file all frames are of the file's own version.
-  static let readable: ClosedRange<UInt32> = 1...2
+  static let readable: ClosedRange<UInt32> = 1...3
   /// The first release of Tidewatch that reads `version`. Each file names it, so that an older program, which knows
   /// nothing else of a newer format, can say what is needed.
-  static let release = Release(major: 0, minor: 2, patch: 0)
+  static let release = Release(major: 0, minor: 3, patch: 0)
 
   /// "TWLOG" and "TWBASE", padded with zeros, read as a little-endian UInt64.
   static let logMagic: UInt64 = 0x0000_0047_4F4C_5754
@@ -61,10 +61,14 @@ enum Format {
     static let topicCount = 92
     /// Records still to be skipped; zero in format 1.
     static let skipCount = 94
+    /// Of the entries as they are stored.
     static let entryBytes = 96
     static let outboxBytes = 100
     static let rulesRevision = 104
-    static let names = 112
+    /// Of the entries before compression; from format 3 on.
+    static let plainEntryBytes = 112
+
+    static func names(_ version: UInt32) -> Int { version >= 3 ? 116 : 112 }
 
     /// An intervention without its topic: kind, from, to, wall clock.
     static let interventionBytes = 2 + 3 * 8
@@ -81,12 +85,16 @@ enum Format {
     static let epoch = 48
     /// Chunk: entries in it. End: entries in the base.
     static let entryCount = 56
-    static let bytes = 64
+    /// Chunk only, from format 3 on: bytes of the entries before compression.
+    static let plainBytes = 64
     /// End only: key and value bytes of the base, and the checksum of the chunks' checksums.
     static let keyBytes = 64
     static let valueBytes = 72
     static let chunksChecksum = 80
     static let endBytes = 88
+
+    /// Bytes of a chunk before its entries.
+    static func headBytes(_ version: UInt32) -> Int { version >= 3 ? 72 : 64 }
   }
 
   /// An entry: UInt32 value length, UInt16 key length, key, value.
@@ -108,11 +116,11 @@ enum FrameKind: UInt32 {
   /// "TWBE"
   case baseEnd = 0x4542_5754
 
-  /// Fixed bytes, the least a frame of this kind has.
+  /// Fixed bytes, the least a frame of this kind has, of whatever version.
   var bytesMin: Int {
     switch self {
-    case .epochBlock, .baseHead: Format.Block.names + 4 * 2
-    case .baseChunk: Format.Chunk.bytes
+    case .epochBlock, .baseHead: Format.Block.names(1) + 4 * 2
+    case .baseChunk: Format.Chunk.headBytes(1)
     case .baseEnd: Format.Chunk.endBytes
     }
   }
@@ -121,8 +129,7 @@ enum FrameKind: UInt32 {
     switch self {
     case .epochBlock, .baseHead: CheckpointLimits.blockBytesMax
     case .baseChunk:
-      Format.Chunk.bytes + CheckpointLimits.baseChunkBytes + Format.Entry.prefixBytes + CheckpointLimits.keyBytesMax
-        + CheckpointLimits.valueBytesMax
+      Format.Chunk.headBytes(Format.version) + CheckpointLimits.chunkEntryBytesMax
     case .baseEnd: Format.Chunk.endBytes
     }
   }

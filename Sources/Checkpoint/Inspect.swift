@@ -93,7 +93,7 @@ extension PartitionReport {
   ) throws(DiskError) -> PartitionReport {
     let names = try disk.list(directory)
     var report = PartitionReport(directory: directory)
-    var walk = Walk(directory: directory, disk: disk, checkChunks: reads == .everything)
+    var walk = Walk(directory: directory, disk: disk, checkEntries: reads == .everything)
     let known = names.compactMap { FileName($0) }
     walk.lastLog = known.filter { $0.kind == .log && !$0.isTemporary }.map(\.epoch).max()
     // A base of epoch E belongs between the log that ends with E and the log that begins with E + 1.
@@ -135,16 +135,17 @@ extension PartitionReport {
   private struct Walk {
     let directory: String
     let disk: any Disk
-    let checkChunks: Bool
+    /// Those of logs and of bases.
+    let checkEntries: Bool
     var lastLog: UInt64?
     /// What the next log must continue; nil when the file before it is missing or bad.
     private var position: LogPosition?
     private(set) var interventions: [RecordedIntervention] = []
 
-    init(directory: String, disk: any Disk, checkChunks: Bool) {
+    init(directory: String, disk: any Disk, checkEntries: Bool) {
       self.directory = directory
       self.disk = disk
-      self.checkChunks = checkChunks
+      self.checkEntries = checkEntries
     }
 
     mutating func visit(_ name: FileName) -> File {
@@ -191,7 +192,7 @@ extension PartitionReport {
       }
       position = LogPosition(
         lineage: base.lineage, epoch: base.epoch + 1, chain: base.chain, partition: base.header.partition)
-      if !checkChunks { return }
+      if !checkEntries { return }
       var entries = EntryReader(ReadPlan(directory: directory, base: base, segments: []), on: disk)
       while try entries.next() != nil {}
     }
@@ -206,12 +207,14 @@ extension PartitionReport {
       let path = CheckpointLayout.join(directory, name.text)
       // A log whose predecessor was removed with an older generation is judged by itself.
       let expected = position?.epoch == name.epoch ? position : nil
+      var decompressor = EntryDecompressor()
       let scan = try LogScan.scan(
         name, in: directory, on: disk, from: expected, isLast: name.epoch == lastLog
       ) { (fields, bytes, offset) throws(CheckpointError) in
         guard let header = fields.header(bytes) else {
           throw .damaged(Damage(path: path, offset: offset, reason: BlockFields.malformedHeader))
         }
+        if checkEntries { try fields.checkEntries(bytes, with: &decompressor, in: path, at: offset) }
         note(header)
         file.formatVersion = fields.version
         file.blockCount += 1

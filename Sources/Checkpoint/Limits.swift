@@ -19,8 +19,10 @@ public enum CheckpointLimits {
   /// Interventions in one header.
   public static let interventionsMax = 1024
 
-  /// A base is written in chunks of about this many bytes, each with its own checksum.
+  /// A base is written in chunks of about this many bytes of entries before compression, each with its own checksum.
   static let baseChunkBytes = 1 << 20
+  /// Bytes of the entries of one chunk, before compression: the last of them may be the largest there is.
+  static let chunkEntryBytesMax = baseChunkBytes + Format.Entry.prefixBytes + keyBytesMax + valueBytesMax
   /// A base is synced each time this many bytes were written, so that the owner's small syncs never
   /// wait for a large one.
   static let baseSyncBytes = 32 << 20

@@ -15,7 +15,7 @@ public final class PartitionStore {
   /// When to rewrite the base, and how large the disk may grow.
   ///
   /// A rewrite is due when the log has more bytes than `logRatio` times the base and more than `logBytesMin`. Two
-  /// generations are kept. So with a base of at most S bytes (the live keys and values, 6 bytes for each, 64 for each MiB,
+  /// generations are kept. So with a base of at most S bytes (the live keys and values, 6 bytes for each, 72 for each MiB,
   /// and less than 2 KiB), blocks of at most B bytes, and M bytes appended while a rewrite goes on, the files take at most
   ///
   ///     2 S + 2 (max(logBytesMin, logRatio S, M) + B)     between rewrites: with the defaults, four times the state

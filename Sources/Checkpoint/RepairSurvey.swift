@@ -64,14 +64,13 @@ struct RepairSurvey: Sendable {
         }
         log.lineage = header.lineage
         log.isFirst = header.isFirst
+        var decompressor = EntryDecompressor()
         var segment = Segment(firstEpoch: header.epoch, startChain: header.chain, version: header.version)
         log.segment = segment
         let scan = try LogScan.scan(name, in: directory, on: disk, from: nil, isLast: isLast) {
           (fields, bytes, offset) throws(CheckpointError) in
           guard fields.header(bytes) != nil else { throw reader.damage(at: offset, BlockFields.malformedHeader) }
-          guard fields.hasWholeEntries(bytes) else {
-            throw reader.damage(at: offset, "the entries of the block do not fit")
-          }
+          try fields.checkEntries(bytes, with: &decompressor, in: reader.path, at: offset)
           segment.partition = fields.partition
           segment.blocks.append(BlockLocation(offset: offset, length: bytes.count, chain: fields.chain))
           log.segment = segment
@@ -159,19 +158,5 @@ struct RepairSurvey: Sendable {
       if best?.newest.map({ $0 <= newest }) ?? true { best = candidate }
     }
     return best
-  }
-}
-
-extension BlockFields {
-  /// Whether the entries are as many as the block says and end where it says.
-  func hasWholeEntries(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    var cursor = EntryCursor(bytes.slice(headBytes, headBytes + entryBytes))
-    var count = 0
-    var tombstones = 0
-    while let entry = cursor.next() {
-      count += 1
-      if entry.value == nil { tombstones += 1 }
-    }
-    return cursor.isAtEnd && count == entryCount && tombstones == tombstoneCount
   }
 }

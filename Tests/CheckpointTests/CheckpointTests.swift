@@ -189,7 +189,7 @@ import Testing
       var changes = Epoch()
       for index in 0..<20 {
         let number = epoch < 5 ? Int(epoch) * 20 + index : Int.random(in: 0..<100, using: &random)
-        changes.changes.append((Bytes("k\(number)".utf8), Bytes(repeating: UInt8(index), count: 490)))
+        changes.changes.append((Bytes("k\(number)".utf8), noise(490, seed: epoch * 20 + UInt64(index))))
       }
       try store.commit(changes, header(epoch))
       if let rewriter = try store.startRewriteIfDue() { store.finishRewrite(.success(try rewriter.run())) }
@@ -205,7 +205,7 @@ import Testing
     let store = try openNewest(ModelDisk(seed: 1), policy: policy)
     func grow() throws {
       let epoch = (store.newestEpoch.map { $0 + 1 }) ?? 0
-      try store.commit(Epoch(changes: [([1], Bytes(repeating: 1, count: 900))]), header(epoch))
+      try store.commit(Epoch(changes: [([1], noise(900))]), header(epoch))
     }
     try grow()
     #expect(try store.startRewriteIfDue() == nil)

@@ -10,14 +10,18 @@ private struct Sample {
   let outboxes: [Bytes?]
   let newest: UInt64 = 6
 
-  init(valueBytes: Int = 5) throws {
+  init(valueBytes: Int = 5, isNoise: Bool = false) throws {
     let store = try openNewest(disk)
     var state: State = [:]
     var states: [State] = []
     var outboxes: [Bytes?] = []
     for epoch in UInt64(0)...6 {
       var changes = Epoch()
-      changes.changes.append(([UInt8(epoch % 3)], Bytes(repeating: UInt8(epoch), count: valueBytes)))
+      changes.changes.append(
+        (
+          [UInt8(epoch % 3)],
+          isNoise ? noise(valueBytes, seed: epoch) : Bytes(repeating: UInt8(epoch), count: valueBytes)
+        ))
       if epoch == 5 { changes.changes.append(([0], nil)) }
       if epoch % 2 == 0 { changes.outbox = [UInt8(epoch), 0xEE] }
       changes.apply(to: &state)
@@ -54,8 +58,9 @@ private let lastBase = directory + "/base-000000000003.tw"
 #endif
 
 @Suite struct DamageTests {
-  @Test func everyFlippedBitIsFound() throws {
-    let sample = try Sample()
+  /// Entries as they are, and compressed ones.
+  @Test(arguments: [5, 60]) func everyFlippedBitIsFound(valueBytes: Int) throws {
+    let sample = try Sample(valueBytes: valueBytes)
     let start = try PartitionReport.inspect(directory, on: sample.disk)
     #expect(start.files.map(\.name).filter { $0 != "lock" }.count == 4)
     let lastBlock = try #require(start.blocks.last)
@@ -147,7 +152,7 @@ private let lastBase = directory + "/base-000000000003.tw"
 
   @Test func damageBelowAWholeBlockIsNeverATornTail() throws {
     // Large blocks, so that the search for a whole one crosses its window.
-    let sample = try Sample(valueBytes: 700_000)
+    let sample = try Sample(valueBytes: 700_000, isNoise: true)
     let blocks = try PartitionReport.inspect(directory, on: sample.disk).blocks
     let middle = blocks[blocks.count - 2]
     var bytes = try #require(sample.disk.contents(of: lastLog))

@@ -29,8 +29,8 @@ private final class DiskMeter: Sendable {
   private func baseBytes(_ state: State) -> Int {
     let entries = state.reduce(0) { $0 + 6 + $1.key.count + $1.value.count }
     // File header; head with four names, two topics and the empty list of interventions; chunks; end.
-    let head = 112 + (2 + 4) + (2 + 7) + (2 + 5) + (2 + 5) + (2 + 11 + 8) + (2 + 6 + 8) + 2
-    return 64 + head + entries + 64 * (entries / (1 << 20) + 1) + 88
+    let head = 116 + (2 + 4) + (2 + 7) + (2 + 5) + (2 + 5) + (2 + 11 + 8) + (2 + 6 + 8) + 2
+    return 64 + head + entries + 72 * (entries / (1 << 20) + 1) + 88
   }
 
   /// Random workloads: keys that come and go, values that grow and shrink, appends while a base is rewritten.

@@ -41,7 +41,7 @@ private func diskError(_ body: () throws -> Void) throws -> DiskError {
     let disk = ModelDisk(seed: 1)
     let store = try openNewest(disk)
     var epoch: UInt64 = 0
-    let value = Bytes(repeating: 1, count: 1000)
+    let value = noise(1000)
     disk.setFaults { $0.capacity = 20_000 }
     let error = try diskError {
       while true {
@@ -78,7 +78,7 @@ private func diskError(_ body: () throws -> Void) throws -> DiskError {
     var store = try openNewest(disk)
     let states = try fill(store, count: 3, seed: seed)
     disk.setFaults { $0.nextSync = EIO }
-    try store.write(Epoch(changes: [([1], Bytes(repeating: 1, count: 1500))]), header(3))
+    try store.write(Epoch(changes: [([1], noise(1500))]), header(3))
     #expect(try diskError { try store.sync() }.operation == .sync)
     #expect { try store.sync() } throws: { error in
       if case CheckpointError.poisoned = error { true } else { false }
@@ -101,7 +101,7 @@ private func diskError(_ body: () throws -> Void) throws -> DiskError {
     let disk = ModelDisk(seed: seed)
     var store = try openNewest(disk)
     _ = try fill(store, count: 2, seed: seed)
-    try store.write(Epoch(changes: [([1], Bytes(repeating: 1, count: 1500))]), header(2))
+    try store.write(Epoch(changes: [([1], noise(1500))]), header(2))
     disk.killProcess()
     store = try openNewest(disk)
     #expect(store.newestEpoch == 2, "it can be read")
@@ -180,7 +180,7 @@ private struct Life {
   mutating func append(_ store: PartitionStore, _ epoch: UInt64, confirm: Bool = true) throws {
     var state = epoch == 0 ? [:] : states[Int(epoch) - 1]
     let changes = Epoch(
-      changes: [([UInt8(epoch % 4)], Bytes(repeating: UInt8(states.count), count: 700)), ([UInt8(epoch % 3)], nil)])
+      changes: [([UInt8(epoch % 4)], noise(700, seed: UInt64(states.count))), ([UInt8(epoch % 3)], nil)])
     changes.apply(to: &state)
     states.removeLast(states.count - Int(epoch))
     states.append(state)

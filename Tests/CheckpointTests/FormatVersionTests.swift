@@ -17,25 +17,30 @@ struct FormatFixture: Decodable, Sendable {
     var offsets: [[String]]
     var cleanShutdown: Bool
     var outbox: String?
+    /// Topic and offset; format 1 has none.
+    var skips: [[String]]?
+    /// Kind, topic, from, to, wall clock; format 1 has none.
+    var interventions: [[String]]?
     /// Values in hexadecimal digits.
     var state: [String: String]
   }
 
   var partitions: [Partition]
 
-  static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .appendingPathComponent("Fixtures/format-1")
+  static func folder(_ version: UInt32) -> URL {
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures/format-\(version)")
+  }
 
-  static func load() throws -> FormatFixture {
+  static func load(_ version: UInt32) throws -> FormatFixture {
     try JSONDecoder().decode(
-      FormatFixture.self, from: Data(contentsOf: folder.appendingPathComponent("contents.json")))
+      FormatFixture.self, from: Data(contentsOf: folder(version).appendingPathComponent("contents.json")))
   }
 
   /// A disk that holds the files of a partition.
-  static func disk(_ partition: String, seed: UInt64 = 1) throws -> ModelDisk {
+  static func disk(_ partition: String, _ version: UInt32, seed: UInt64 = 1) throws -> ModelDisk {
     let disk = ModelDisk(seed: seed)
     try disk.createDirectories(directory)
-    let source = folder.appendingPathComponent(partition)
+    let source = folder(version).appendingPathComponent(partition)
     for name in try FileManager.default.contentsOfDirectory(atPath: source.path) where name.hasSuffix(".tw") {
       disk.setContents(try Bytes(Data(contentsOf: source.appendingPathComponent(name))), of: "\(directory)/\(name)")
     }
@@ -75,20 +80,29 @@ func setChecksum(_ bytes: inout Bytes, from start: Int, to end: Int) {
   for index in 0..<8 { bytes[start + index] = UInt8(truncatingIfNeeded: sum >> UInt64(8 * index)) }
 }
 
+/// What this program writes.
+private let written: UInt32 = 3
+private let older: [UInt32] = [1, 2]
+
 @Suite struct FormatVersionTests {
-  @Test func anOlderFormatIsReadAsItIs() throws {
-    for partition in try FormatFixture.load().partitions {
-      let disk = try FormatFixture.disk(partition.name)
+  /// Also files of this format: another release of zstd may have written them.
+  @Test(arguments: older + [written]) func aFormatIsReadAsItIs(version: UInt32) throws {
+    for partition in try FormatFixture.load(version).partitions {
+      let disk = try FormatFixture.disk(partition.name, version)
       let paths = disk.paths
       let store = try PartitionStore(opening: directory, on: disk)
       #expect(store.tags.map(\.description) == partition.epochs.map(\.tag))
       for expected in partition.epochs {
         let block = try store.block(of: expected.epoch)
-        #expect(block.formatVersion == 1)
+        #expect(block.formatVersion == version)
         #expect(block.header.clock == expected.clock)
         #expect(block.header.offsets.map { [$0.topic, String($0.next)] } == expected.offsets)
         #expect(block.header.cleanShutdown == expected.cleanShutdown)
-        #expect(block.header.skips.isEmpty && block.header.interventions.isEmpty)
+        #expect(block.header.skips.map { [$0.topic, String($0.offset)] } == expected.skips ?? [])
+        let interventions = block.header.interventions.map {
+          [String($0.kind.rawValue), $0.topic, String($0.from), String($0.to), String($0.wallMicroseconds)]
+        }
+        #expect(interventions == expected.interventions ?? [])
         #expect(try store.outbox(of: expected.epoch) == expected.outbox.map(FormatFixture.bytes))
         #expect(try store.state(upTo: expected.epoch) == expected.expected, "\(partition.name) \(expected.epoch)")
       }
@@ -96,7 +110,7 @@ func setChecksum(_ bytes: inout Bytes, from start: Int, to end: Int) {
       #expect(report.isSound)
       #expect(report.epochs?.upperBound == partition.epochs.last?.epoch)
       #expect(report.liveKeyCount == partition.epochs.last.map { UInt64($0.state.count) })
-      #expect(Set(report.files.compactMap(\.formatVersion)) == [1])
+      #expect(Set(report.files.compactMap(\.formatVersion)) == [version])
       // Opening and looking change nothing but the lock.
       #expect(disk.paths == (paths + ["\(directory)/lock"]).sorted())
     }
@@ -104,10 +118,10 @@ func setChecksum(_ bytes: inout Bytes, from start: Int, to end: Int) {
 
   /// Continued from each of its epochs, the log goes on in this program's format, and two rewrites later nothing of the
   /// older one is left.
-  @Test func anOlderFormatIsContinuedInThisOne() throws {
-    for partition in try FormatFixture.load().partitions {
+  @Test(arguments: older) func anOlderFormatIsContinuedInThisOne(version: UInt32) throws {
+    for partition in try FormatFixture.load(version).partitions {
       for start in partition.epochs {
-        let disk = try FormatFixture.disk(partition.name)
+        let disk = try FormatFixture.disk(partition.name, version)
         var store = try PartitionStore(opening: directory, on: disk)
         try store.truncate(after: start.epoch)
         var state = start.expected
@@ -129,9 +143,9 @@ func setChecksum(_ bytes: inout Bytes, from start: Int, to end: Int) {
         #expect(store.tag(of: start.epoch)?.description == start.tag)
         #expect(try store.state() == state)
         #expect(try store.state(upTo: start.epoch) == start.expected)
-        #expect(try store.block(of: start.epoch).formatVersion == 1)
+        #expect(try store.block(of: start.epoch).formatVersion == version)
         let block = try store.block(of: newest)
-        #expect(block.formatVersion == 2)
+        #expect(block.formatVersion == written)
         #expect(block.header.skips == [SkippedOffset(topic: "orders", offset: 1000)])
         #expect(block.header.interventions.map(\.wallMicroseconds) == [Int64(newest)])
 
@@ -145,19 +159,19 @@ func setChecksum(_ bytes: inout Bytes, from start: Int, to end: Int) {
           #expect(try store.state() == state)
         }
         let versions = try PartitionReport.verify(directory, on: disk).files.compactMap(\.formatVersion)
-        #expect(Set(versions) == [2])
+        #expect(Set(versions) == [written])
       }
     }
   }
 
   /// Whatever the moment, what was there is there after the crash, and goes on.
-  @Test func aCrashWhileTheFormatIsLeftLosesNothing() throws {
-    for partition in try FormatFixture.load().partitions {
+  @Test(arguments: older) func aCrashWhileTheFormatIsLeftLosesNothing(version: UInt32) throws {
+    for partition in try FormatFixture.load(version).partitions {
       let newest = try #require(partition.epochs.last)
       var finished = false
       var changes = 0
       while !finished && changes < 100 {
-        let disk = try FormatFixture.disk(partition.name, seed: UInt64(changes))
+        let disk = try FormatFixture.disk(partition.name, version, seed: UInt64(changes))
         disk.setFaults { $0.stopAfterChanges = changes }
         do {
           let store = try PartitionStore(opening: directory, on: disk)
@@ -178,9 +192,9 @@ func setChecksum(_ bytes: inout Bytes, from start: Int, to end: Int) {
   }
 
   /// The log that was begun behind the older one holds no epoch yet when a start cuts back into the older one.
-  @Test func cuttingBackIntoTheOlderFormatWorksAgainAndAgain() throws {
-    let partition = try #require(try FormatFixture.load().partitions.last)
-    let disk = try FormatFixture.disk(partition.name)
+  @Test(arguments: older) func cuttingBackIntoTheOlderFormatWorksAgainAndAgain(version: UInt32) throws {
+    let partition = try #require(try FormatFixture.load(version).partitions.last)
+    let disk = try FormatFixture.disk(partition.name, version)
     for epoch in partition.epochs.reversed() {
       let store = try PartitionStore(opening: directory, on: disk)
       try store.truncate(after: epoch.epoch)
@@ -196,13 +210,13 @@ func setChecksum(_ bytes: inout Bytes, from start: Int, to end: Int) {
     let disk = ModelDisk(seed: 1)
     try openNewest(disk).commit(Epoch(), header(0))
     let log = directory + "/log-000000000000.tw"
-    try setVersion(3, release: [1, 20, 3], of: log, on: disk)
-    #expect(throws: CheckpointError.unsupportedFormat(path: log, version: 3, release: "1.20.3")) {
+    try setVersion(UInt8(written) + 1, release: [1, 20, 3], of: log, on: disk)
+    #expect(throws: CheckpointError.unsupportedFormat(path: log, version: written + 1, release: "1.20.3")) {
       try PartitionStore(opening: directory, on: disk)
     }
     let report = try PartitionReport.inspect(directory, on: disk)
     #expect(!report.isSound)
-    #expect(report.error?.description.contains("format 3") == true)
+    #expect(report.error?.description.contains("format \(written + 1)") == true)
     #expect(report.error?.description.contains("Run tidewatch 1.20.3 or newer") == true)
     // A version before the first: no release will help, so none is named.
     try setVersion(0, release: [1, 20, 3], of: log, on: disk)
@@ -211,18 +225,20 @@ func setChecksum(_ bytes: inout Bytes, from start: Int, to end: Int) {
     }
   }
 
-  @Test func aFileHoldsOneFormat() throws {
-    let disk = try FormatFixture.disk("first-log")
+  @Test(arguments: older) func aFileHoldsOneFormat(version: UInt32) throws {
+    let disk = try FormatFixture.disk("first-log", version)
     let log = directory + "/log-000000000000.tw"
-    try setVersion(2, release: [0, 2, 0], of: log, on: disk)
+    try setVersion(UInt8(version) + 1, release: [0, 2, 0], of: log, on: disk)
     #expect {
       try PartitionStore(opening: directory, on: disk)
     } throws: {
-      damage(of: $0).map { $0.offset == 64 && $0.reason.contains("of format 1, the file of format 2") } ?? false
+      damage(of: $0).map {
+        $0.offset == 64 && $0.reason.contains("of format \(version), the file of format \(version + 1)")
+      } ?? false
     }
-    let twoBases = try FormatFixture.disk("two-bases")
+    let twoBases = try FormatFixture.disk("two-bases", version)
     let base = directory + "/base-000000000007.tw"
-    try setVersion(2, release: [0, 2, 0], of: base, on: twoBases)
+    try setVersion(UInt8(version) + 1, release: [0, 2, 0], of: base, on: twoBases)
     #expect { try PartitionStore(opening: directory, on: twoBases) } throws: { damage(of: $0)?.path == base }
   }
 }

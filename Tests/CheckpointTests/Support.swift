@@ -25,6 +25,16 @@ func header(_ epoch: UInt64, lineage: Lineage = someLineage) -> EpochHeader {
     timeZoneVersion: "2024a")
 }
 
+/// Bytes that do not compress.
+func noise(_ count: Int, seed: UInt64 = 1) -> Bytes {
+  var random = SeededGenerator(seed: seed)
+  var bytes: Bytes = []
+  bytes.reserveCapacity(count + 8)
+  while bytes.count < count { withUnsafeBytes(of: random.next()) { bytes.append(contentsOf: $0) } }
+  bytes.removeLast(bytes.count - count)
+  return bytes
+}
+
 extension Epoch {
   func apply(to state: inout State) { for (key, value) in changes { state[key] = value } }
 
@@ -37,7 +47,9 @@ extension Epoch {
       } else {
         let count = Int.random(in: 0...valueBytesMax, using: &random)
         let byte = UInt8.random(in: 0...255, using: &random)
-        epoch.changes.append((key, Bytes(repeating: byte, count: count)))
+        let compresses = Bool.random(using: &random)
+        epoch.changes.append(
+          (key, compresses ? Bytes(repeating: byte, count: count) : noise(count, seed: random.next())))
       }
     }
     if Bool.random(using: &random) {
