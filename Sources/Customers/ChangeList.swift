@@ -1,13 +1,11 @@
 // What changed in a task, on its way to a checkpoint: copied out of the tables while records wait, made into entries by
 // another thread.
 
-/// Entries of a checkpoint, in order. Customers' records are copied as they lie in memory, which is quick, and packed by
-/// `readEntries`. In one thread's hands at a time; its memory stays for the next use.
+/// Entries of a checkpoint, in order. In one thread's hands at a time; its memory stays for the next use.
 public final class ChangeList {
   private var memory: UnsafeMutableRawPointer
   private var capacity: Int
   private var used = 0
-  private var packer = RecordPacker()
   public private(set) var count = 0
 
   /// Before each entry.
@@ -15,11 +13,9 @@ public final class ChangeList {
     var keyBytes: UInt32
     /// `removed`: there is none.
     var valueBytes: UInt32
-    /// The value is a record as `append(kind:_:)` has laid it out.
-    var isRecord: Bool
 
     static let removed = UInt32.max
-    static let stride = 12
+    static let stride = 8
   }
 
   /// Memory beyond this is given back by `removeAll`.
@@ -53,7 +49,7 @@ public final class ChangeList {
     begin(
       Head(
         keyBytes: UInt32(key.count + (kind == nil ? 0 : 1)),
-        valueBytes: value.map { UInt32($0.count) } ?? Head.removed, isRecord: false))
+        valueBytes: value.map { UInt32($0.count) } ?? Head.removed))
     if let kind { add(kind) }
     add(key)
     if let value { add(value) }
@@ -62,10 +58,10 @@ public final class ChangeList {
   /// Adds a customer under `kind` and its id.
   func append(kind: UInt8, _ record: CustomerRecord) {
     let id = record.id
-    begin(Head(keyBytes: UInt32(id.count + 1), valueBytes: UInt32(record.plainBytes), isRecord: true))
+    begin(Head(keyBytes: UInt32(id.count + 1), valueBytes: UInt32(record.encodedBytes)))
     add(kind)
     add(id)
-    record.forEachPlainRun { add($0) }
+    record.forEachEncodedRun { add($0) }
   }
 
   @inline(__always)
@@ -73,7 +69,6 @@ public final class ChangeList {
     reserve(Head.stride + Int(head.keyBytes) + (head.valueBytes == Head.removed ? 0 : Int(head.valueBytes)))
     (memory + used).storeBytes(of: head.keyBytes, as: UInt32.self)
     (memory + used + 4).storeBytes(of: head.valueBytes, as: UInt32.self)
-    (memory + used + 8).storeBytes(of: head.isRecord, as: Bool.self)
     used += Head.stride
     count += 1
   }
@@ -110,7 +105,6 @@ public final class ChangeList {
     while place < used {
       let keyBytes = Int((memory + place).loadUnaligned(as: UInt32.self))
       let valueBytes = (memory + place + 4).loadUnaligned(as: UInt32.self)
-      let isRecord = (memory + place + 8).load(as: Bool.self)
       place += Head.stride
       let key = UnsafeRawBufferPointer(start: memory + place, count: keyBytes)
       place += keyBytes
@@ -120,12 +114,7 @@ public final class ChangeList {
       }
       let value = UnsafeRawBufferPointer(start: memory + place, count: Int(valueBytes))
       place += Int(valueBytes)
-      if isRecord {
-        CustomerRecord.pack(value, with: &packer)
-        try body(key, packer.bytes)
-      } else {
-        try body(key, value)
-      }
+      try body(key, value)
     }
   }
 }

@@ -177,9 +177,9 @@ public struct ProfileState: Equatable, Sendable {
 
 /// The fixed part of a record.
 public struct CustomerHeader {
-  /// Written into checkpoints. 2: blocks that may be absent, tags of two bytes, tags and id first. 3: packed without the
-  /// id, instants as differences.
-  public static let layoutVersion: UInt32 = 3
+  /// Written into checkpoints. 2: blocks that may be absent, tags of two bytes, tags and id first. 3: without the id,
+  /// instants as differences, zero bytes left out. 4: all bytes there.
+  public static let layoutVersion: UInt32 = 4
 
   /// Elements in each `Section`.
   var counts = SIMD8<UInt16>(repeating: 0)
@@ -201,7 +201,7 @@ public struct CustomerHeader {
   public init() {}
 
   /// In a checkpoint instants stand as differences to `asOf`, and the weight of channels to that of categories: they are
-  /// mostly small or nothing, and zeros are left out there.
+  /// mostly small or nothing, and compress.
   func packed() -> CustomerHeader {
     var packed = self
     packed.firstSeen = Instant(microseconds: asOf.microseconds &- firstSeen.microseconds)

@@ -51,8 +51,6 @@ public struct CustomerTable: ~Copyable {
   private var removedIDs: [UInt8] = []
   /// Places of customers whom a checkpoint being restored has removed again.
   private var removedInRestore: Set<UInt32> = []
-  /// Records on their way to and from a checkpoint.
-  private var packer = RecordPacker()
 
   public init(seed: UInt64) {
     self.seed = seed
@@ -325,18 +323,18 @@ public struct CustomerTable: ~Copyable {
 
   /// Puts back an encoded record under its id, replacing an older one.
   public mutating func restore(id: UnsafeRawBufferPointer, encoded: UnsafeRawBufferPointer) throws(RecordError) {
-    let header = try CustomerRecord.unpack(encoded, id: id, with: &packer)
+    let header = try CustomerRecord.header(of: encoded, id: id)
     let number: UInt32
     if let known = find(id) {
       number = known.number
       if removedInRestore.remove(number) != nil { count += 1 }
     } else {
       number = takeSlot()
-      CustomerRecord(slot: slot(number)).decode(header, id: id, packer.bytes, in: &arena)
+      CustomerRecord(slot: slot(number)).decode(header, id: id, encoded, in: &arena)
       index.insert(number, hash: hash(of: id))
       return
     }
-    CustomerRecord(slot: slot(number)).decode(header, id: id, packer.bytes, in: &arena)
+    CustomerRecord(slot: slot(number)).decode(header, id: id, encoded, in: &arena)
   }
 }
 

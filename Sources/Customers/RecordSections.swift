@@ -229,13 +229,12 @@ public struct CustomerRecord {
 
   // MARK: Checkpoints
 
-  /// What a checkpoint has of a record, before it is packed: header, tags, and what lies behind the id, which is the
-  /// entry's key.
+  /// What a checkpoint has of a record: header, tags, and what lies behind the id, which is the entry's key.
   @inline(__always)
-  func forEachPlainRun(_ body: (UnsafeRawBufferPointer) -> Void) {
+  func forEachEncodedRun(_ body: (UnsafeRawBufferPointer) -> Void) {
     var header = header.packed()
     withUnsafeBytes(of: &header) { bytes in
-      body(UnsafeRawBufferPointer(rebasing: bytes.prefix(MemoryLayout<CustomerHeader>.size)))
+      body(UnsafeRawBufferPointer(rebasing: bytes.prefix(Self.encodedHeaderBytes)))
     }
     let tail = slot.pointee.tail
     body(UnsafeRawBufferPointer(start: tail, count: count(.tags) * Section.tags.stride))
@@ -243,31 +242,24 @@ public struct CustomerRecord {
   }
 
   /// Of these runs together.
-  var plainBytes: Int {
-    MemoryLayout<CustomerHeader>.size + count(.tags) * Section.tags.stride + tailBytes - blocksOffset
+  var encodedBytes: Int {
+    Self.encodedHeaderBytes + count(.tags) * Section.tags.stride + tailBytes - blocksOffset
   }
 
-  /// Packs the runs of a record, one behind the other in `plain`.
-  static func pack(_ plain: UnsafeRawBufferPointer, with packer: inout RecordPacker) {
-    packer.removeAll()
-    let header = MemoryLayout<CustomerHeader>.size
-    let tags = Int(plain.loadUnaligned(as: CustomerHeader.self).counts[Section.tags.rawValue]) * Section.tags.stride
-    packer.append(UnsafeRawBufferPointer(rebasing: plain[..<header]))
-    packer.append(UnsafeRawBufferPointer(rebasing: plain[header..<header + tags]))
-    packer.append(UnsafeRawBufferPointer(rebasing: plain[(header + tags)...]))
-  }
+  private static var encodedHeaderBytes: Int { MemoryLayout<CustomerHeader>.size }
 
-  /// Leaves tags and what lies behind the id in `packer`.
-  /// - Returns: the record's header.
-  /// - Throws: when it is not what `pack` has made of a customer with this id.
-  static func unpack(_ packed: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer, with packer: inout RecordPacker)
-    throws(RecordError) -> CustomerHeader
+  /// The header of an encoded record.
+  /// - Throws: when these are not the runs of a customer with this id.
+  static func header(of encoded: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer) throws(RecordError)
+    -> CustomerHeader
   {
-    packer.removeAll()
-    var place = 0
-    try packer.unpack(MemoryLayout<CustomerHeader>.size, from: packed, at: &place)
+    guard encoded.count >= encodedHeaderBytes else {
+      throw RecordError(description: "a customer record has \(encoded.count) bytes, too few for its header")
+    }
     var slot = CustomerSlot()
-    withUnsafeMutableBytes(of: &slot.header) { $0.copyMemory(from: packer.bytes) }
+    withUnsafeMutableBytes(of: &slot.header) {
+      $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: encoded.prefix(encodedHeaderBytes)))
+    }
     slot.header = slot.header.unpacked()
     guard slot.header.blocks.subtracting(.all).isEmpty else {
       throw RecordError(
@@ -278,21 +270,18 @@ public struct CustomerRecord {
         description:
           "a customer record is of an id of \(slot.header.counts[Section.id.rawValue]) bytes, its key has \(id.count)")
     }
-    let (tags, rest) = withUnsafeMutablePointer(to: &slot) { slot in
-      let record = CustomerRecord(slot: slot)
-      return (record.count(.tags) * Section.tags.stride, record.tailBytes - record.blocksOffset)
+    let bytes = withUnsafeMutablePointer(to: &slot) { CustomerRecord(slot: $0).encodedBytes }
+    guard bytes == encoded.count else {
+      throw RecordError(description: "a customer record has \(encoded.count) bytes, its header says \(bytes)")
     }
-    packer.removeAll()
-    try packer.unpack(tags, from: packed, at: &place)
-    try packer.unpack(rest, from: packed, at: &place)
-    if place != packed.count { throw packer.damaged("\(packed.count - place) bytes are left over") }
     return slot.header
   }
 
-  /// Takes what `unpack` has returned and left in the packer.
+  /// Takes an encoded record, of which `header(of:id:)` has returned the header.
   func decode(
-    _ header: CustomerHeader, id: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer, in arena: inout TailArena
+    _ header: CustomerHeader, id: UnsafeRawBufferPointer, _ encoded: UnsafeRawBufferPointer, in arena: inout TailArena
   ) {
+    let bytes = UnsafeRawBufferPointer(rebasing: encoded[Self.encodedHeaderBytes...])
     if let old = slot.pointee.tail { arena.deallocate(old, capacity: slot.pointee.tailCapacity) }
     slot.pointee.header = header
     let capacity = TailArena.capacity(for: tailBytes)

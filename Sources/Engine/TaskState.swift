@@ -1,7 +1,7 @@
 // A task's state as entries of a checkpoint, and its digest.
 //
-// Keys: 0x05 + customer id -> record, packed (CustomerHeader, then its sections but for the id, little-endian).
-//       0x01 and 0x04 + customer id -> a record of layout 1 or 2, which this version does not read.
+// Keys: 0x06 + customer id -> record (CustomerHeader, then its sections but for the id, little-endian).
+//       0x01, 0x04 and 0x05 + customer id -> a record of layout 1, 2 or 3, which this version does not read.
 //       0x02 "task"        -> TaskMetadata.
 //       0x02 "rules" + generation (4 bytes, big-endian) -> rule layout, text.
 //       0x02 "name" + symbol number (4 bytes, big-endian) -> the name.
@@ -33,7 +33,7 @@ struct TaskMetadata {
 }
 
 extension EngineTask {
-  private static var customerKind: UInt8 { 5 }
+  private static var customerKind: UInt8 { 6 }
   private static var taskKind: UInt8 { 2 }
   private static var stubKind: UInt8 { 3 }
 
@@ -125,6 +125,7 @@ extension EngineTask {
     switch key.first {
     case 1: ofOlderLayout(1)
     case 4: ofOlderLayout(2)
+    case 5: ofOlderLayout(3)
     default:
       StateError(
         description:

@@ -49,6 +49,26 @@ final class RecordHarness {
     }
   }
 
+  /// As a checkpoint has it; nil for an unknown one.
+  func encoded(_ customer: String) -> [UInt8]? {
+    guard let index = index(customer) else { return nil }
+    table.markDirty(index)
+    let changes = ChangeList()
+    table.takeDirty(into: changes, kind: 9)
+    var encoded: [UInt8]?
+    changes.readEntries { key, value in
+      if key.first == 9, key.dropFirst().elementsEqual(customer.utf8) { encoded = value.map { Array($0) } }
+    }
+    return encoded
+  }
+
+  func restore(_ customer: String, _ encoded: [UInt8]) throws {
+    let id = Array(customer.utf8)
+    try id.withUnsafeBytes { id in
+      try encoded.withUnsafeBytes { encoded in try table.restore(id: id, encoded: encoded) }
+    }
+  }
+
   func logicalBytes(_ customer: String) -> [UInt8] {
     var bytes: [UInt8] = []
     if let index = index(customer) { table.record(index).appendLogicalBytes(to: &bytes, symbols: symbols.pointee) }

@@ -16,7 +16,7 @@ struct TableRemovalTests {
     table.drainRemoved { removed.append(Array($0)) }
     var changed: [([UInt8], [UInt8])] = []
     let list = ChangeList()
-    table.takeDirty(into: list, kind: 5)
+    table.takeDirty(into: list, kind: 6)
     list.readEntries { key, encoded in
       changed.append((Array(key.dropFirst()), Array(encoded ?? .init(start: nil, count: 0))))
     }
@@ -119,7 +119,7 @@ struct TableRemovalTests {
       var changes = 0
       restored.drainRemoved { _ in changes += 1 }
       let list = ChangeList()
-      restored.takeDirty(into: list, kind: 5)
+      restored.takeDirty(into: list, kind: 6)
       #expect(changes == 0 && list.isEmpty, "a restored table has nothing to write")
     }
   }

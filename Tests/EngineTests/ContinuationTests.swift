@@ -42,6 +42,18 @@ struct ContinuationTests {
     return settings
   }
 
+  @Test(arguments: [(1, 1), (4, 2), (5, 3)] as [(UInt8, Int)])
+  func aRecordOfAnOlderLayoutIsRefusedByName(kind: UInt8, layout: Int) throws {
+    var random = Seeded(1)
+    var task = EngineTask(settings: try settings(&random), seed: 1)
+    let key = [kind] + Array("customer".utf8)
+    #expect {
+      try key.withUnsafeBytes { try task.restore(key: $0, value: $0) }
+    } throws: {
+      "\($0)".contains("in record layout \(layout); this version reads \(CustomerHeader.layoutVersion)")
+    }
+  }
+
   @Test func restoredStateContinuesByteForByte() throws {
     for seed in testSeeds(25) {
       var random = Seeded(seed)
