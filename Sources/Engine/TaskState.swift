@@ -149,11 +149,12 @@ extension EngineTask {
       )
     }
     let metadata = value.loadUnaligned(as: TaskMetadata.self)
+    if metadata.layoutVersion < CustomerHeader.layoutVersion { throw ofOlderLayout(Int(metadata.layoutVersion)) }
     guard metadata.layoutVersion == CustomerHeader.layoutVersion else {
       throw StateError(
         description:
-          "the checkpoint has record layout \(metadata.layoutVersion), this version reads \(CustomerHeader.layoutVersion)"
-      )
+          "the state was written by a newer Tidewatch, in record layout \(metadata.layoutVersion); this version reads "
+          + "\(CustomerHeader.layoutVersion). Run that version, or a newer one")
     }
     if table.count == 0 { table.reseed(metadata.seed) }
     stubSeed = metadata.seed

@@ -54,6 +54,30 @@ struct ContinuationTests {
     }
   }
 
+  /// The task's own entry is mostly read before the first record.
+  @Test(
+    arguments: [(3, "older Tidewatch, in record layout 3"), (5, "newer Tidewatch, in record layout 5")]
+      as [(UInt8, String)])
+  func aTaskOfAnotherLayoutIsRefusedByName(layout: UInt8, expected: String) throws {
+    var random = Seeded(1)
+    let settings = try settings(&random)
+    var task = EngineTask(settings: settings, seed: 1)
+    var said = Said()
+    task.replay(shop(seed: 1, customers: 1, visits: 2).enumerated().map { ($0, $1) }[...], into: &said)
+    var entries: [[UInt8]: [UInt8]] = [:]
+    task.save(into: &entries)
+    let key = [2] + Array("task".utf8)
+    var metadata = try #require(entries[key])
+    #expect(Array(metadata[..<4]) == [UInt8(CustomerHeader.layoutVersion), 0, 0, 0])
+    metadata[0] = layout
+    var other = EngineTask(settings: settings, seed: 1)
+    #expect {
+      try other.restoreAll([(key, metadata)])
+    } throws: {
+      "\($0)".contains(expected)
+    }
+  }
+
   @Test func restoredStateContinuesByteForByte() throws {
     for seed in testSeeds(25) {
       var random = Seeded(seed)
