@@ -75,11 +75,16 @@ extension EngineContext {
   }
 
   /// The kinds that can still be raised in this silence, in order of precedence, with the instant each crosses.
-  fileprivate func crossings(_ history: PurchaseHistory, state: AlertState) -> Crossings {
+  /// - Parameter limit: one that crosses behind it may be left out.
+  fileprivate func crossings(
+    _ history: PurchaseHistory, state: AlertState, upTo limit: Instant = .distantFuture
+  ) -> Crossings {
     var found = Crossings()
     let flags = state.set
     if let model = settings.churn {
+      // What is not reached at the limit need not be solved for: churn never falls in silence.
       if flags.contains(.armed), !flags.contains(.spentChurn),
+        limit == .distantFuture || model.churnProbability(history, at: limit) >= model.raiseThreshold,
         case .at(let instant) = model.raiseCrossing(history)
       {
         found.append(.churn, instant)
@@ -111,9 +116,14 @@ extension EngineContext {
 }
 
 extension EngineTask {
-  /// Brings a customer's alerts up to `now` (its clock). `before`: the totals before the event that caused this.
-  /// Returns the earliest instant at which silence alone calls for another look.
-  mutating func updateAlerts(_ index: CustomerIndex, before: OrderTotals, now: Instant, cause: Cause) -> Instant {
+  /// Brings a customer's alerts up to `now` (its clock).
+  /// - Parameters:
+  ///   - before: the totals before the event that caused this.
+  ///   - limit: after `now`: when the customer is looked at again in any case.
+  /// - Returns: the earliest instant at which silence alone calls for another look; behind `limit` it may be any there.
+  mutating func updateAlerts(
+    _ index: CustomerIndex, before: OrderTotals, now: Instant, upTo limit: Instant, cause: Cause
+  ) -> Instant {
     let context = context
     guard context.settings.alerts.enabled else { return .distantFuture }
     let record = table.record(index)
@@ -144,7 +154,7 @@ extension EngineTask {
 
     var next = expire(index, state: &state, view: view)
     let numberBefore = state.lastNumber
-    let found = context.crossings(history, state: state)
+    let found = context.crossings(history, state: state, upTo: limit)
     for place in 0..<found.count {
       let (kind, crossing) = found[place]
       if crossing > now {
@@ -164,7 +174,7 @@ extension EngineTask {
     }
     // Raising one kind changes what the others wait for: the window has just begun. Only then are they solved for again.
     if state.lastNumber != numberBefore {
-      let left = context.crossings(history, state: state)
+      let left = context.crossings(history, state: state, upTo: limit)
       for place in 0..<left.count { next = min(next, max(left[place].instant, context.earliestRaise(state))) }
     }
     next = min(next, context.nextExpiry(state))
@@ -297,6 +307,8 @@ extension EngineTask {
     schedule(
       index,
       due: min(
-        record.header.due, updateAlerts(index, before: record.totals, now: record.header.asOf, cause: .time)))
+        record.header.due,
+        updateAlerts(
+          index, before: record.totals, now: record.header.asOf, upTo: .distantFuture, cause: .time)))
   }
 }

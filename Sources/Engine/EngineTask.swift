@@ -186,7 +186,7 @@ public struct EngineTask: ~Copyable {
     let selection = machine.affected(by: isNew ? .all : touched)
     due = min(due, transition(index, selection, at: now, cause: cause, late: isLate))
     if touched.contains(.orders) {
-      due = min(due, updateAlerts(index, before: before, now: now, cause: cause))
+      due = min(due, updateAlerts(index, before: before, now: now, upTo: due, cause: cause))
     }
     schedule(index, due: due)
 
@@ -295,7 +295,7 @@ public struct EngineTask: ~Copyable {
     let now = record.header.asOf  // new rules were taken up as of the clock, which may be ahead of `due`
     if context.isSilentForLong(record, at: now) { return evict(index, at: now) }
     var next = transition(index, context.timedSelection, at: now, cause: .time, late: false)
-    next = min(next, updateAlerts(index, before: record.totals, now: now, cause: .time))
+    next = min(next, updateAlerts(index, before: record.totals, now: now, upTo: next, cause: .time))
     // A condition that holds now but may not act yet names a later instant; nothing names this one again.
     assert(next > now)
     schedule(index, due: next)
