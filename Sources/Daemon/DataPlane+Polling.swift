@@ -162,7 +162,7 @@ extension DataPlane {
   }
 
   /// Of a wave of timers due together, in all partitions, between two looks for records: some milliseconds of work.
-  private static let timersAtOnce = 600
+  private static let timersAtOnce = 400
 
   func tick() {
     let now = wall.now
