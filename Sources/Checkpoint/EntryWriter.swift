@@ -1,4 +1,5 @@
-// Building a block in memory: head, entries, compressed at its end, outbox, then checksums. The buffer lives as long as the store.
+// Building a block in memory: head, entries, which are compressed when all are there, outbox, then checksums. The buffer
+// lives as long as the store.
 
 /// Receives the entries of the epoch being appended. Within a block the last entry of a key wins.
 ///

@@ -202,18 +202,18 @@ public struct CustomerHeader {
 
   /// In a checkpoint instants stand as differences to `asOf`, and the weight of channels to that of categories: they are
   /// mostly small or nothing, and compress.
-  func packed() -> CustomerHeader {
-    var packed = self
-    packed.firstSeen = Instant(microseconds: asOf.microseconds &- firstSeen.microseconds)
-    packed.lastSeen = Instant(microseconds: asOf.microseconds &- lastSeen.microseconds)
-    packed.weightsAt = Instant(microseconds: lastSeen.microseconds &- weightsAt.microseconds)
-    packed.dueSeconds = dueSeconds &- asOf.secondsClamped
-    packed.channelTotal = Float(bitPattern: channelTotal.bitPattern ^ categoryTotal.bitPattern)
-    return packed
+  func encoded() -> CustomerHeader {
+    var encoded = self
+    encoded.firstSeen = Instant(microseconds: asOf.microseconds &- firstSeen.microseconds)
+    encoded.lastSeen = Instant(microseconds: asOf.microseconds &- lastSeen.microseconds)
+    encoded.weightsAt = Instant(microseconds: lastSeen.microseconds &- weightsAt.microseconds)
+    encoded.dueSeconds = dueSeconds &- asOf.secondsClamped
+    encoded.channelTotal = Float(bitPattern: channelTotal.bitPattern ^ categoryTotal.bitPattern)
+    return encoded
   }
 
-  /// The inverse of `packed`.
-  func unpacked() -> CustomerHeader {
+  /// The inverse of `encoded`.
+  func decoded() -> CustomerHeader {
     var header = self
     header.firstSeen = Instant(microseconds: asOf.microseconds &- firstSeen.microseconds)
     header.lastSeen = Instant(microseconds: asOf.microseconds &- lastSeen.microseconds)

@@ -66,8 +66,8 @@ public struct CustomerTable: ~Copyable {
   }
 
   deinit {
-    for number in 0..<slotCount {
-      let slot = chunks[number / CustomerPlaces.slotsPerChunk] + number % CustomerPlaces.slotsPerChunk
+    for number in 0..<UInt32(slotCount) {
+      let slot = slot(number)
       if let tail = slot.pointee.tail { TailArena.release(tail, capacity: slot.pointee.tailCapacity) }
     }
     for number in 0..<chunkCount { chunks[number].deallocate() }
@@ -99,7 +99,7 @@ public struct CustomerTable: ~Copyable {
   public var places: CustomerPlaces { CustomerPlaces(chunks: chunks) }
 
   @inline(__always)
-  public func record(_ index: CustomerIndex) -> CustomerRecord { CustomerRecord(slot: slot(index.number)) }
+  public func record(_ index: CustomerIndex) -> CustomerRecord { places.record(index) }
 
   /// Whether nobody has this place, which is below `slotCount`.
   @inline(__always)

@@ -152,19 +152,13 @@ public struct CustomerView: FeatureSource {
     withUnsafeTemporaryAllocation(of: PreferenceEntry.self, capacity: list.count) { rest in
       _ = rest.initialize(fromContentsOf: list)
       for place in 0..<min(limit, rest.count) {
-        for other in place + 1..<rest.count where isHeavier(rest[other], than: rest[place]) {
+        for other in place + 1..<rest.count where rest[other].isHeavier(than: rest[place], symbols.pointee) {
           rest.swapAt(place, other)
         }
         let share = min(1, Double(rest[place].weight) / Double(total))
         symbols.pointee.withName(of: rest[place].symbol) { body($0, share) }
       }
     }
-  }
-
-  @inline(__always)
-  private func isHeavier(_ a: PreferenceEntry, than b: PreferenceEntry) -> Bool {
-    a.weight != b.weight
-      ? a.weight > b.weight : symbols.pointee.hash(of: a.symbol) < symbols.pointee.hash(of: b.symbol)
   }
 
   /// How many events of a type there were in the last 1, 7 and 30 local days, today among them.

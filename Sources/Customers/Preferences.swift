@@ -8,6 +8,13 @@ import Glibc
 struct PreferenceEntry {
   var symbol: Symbol
   var weight: Float
+
+  /// Between equal weights the smaller name hash, which no layout can change, counts as heavier.
+  @inline(__always)
+  func isHeavier(than other: PreferenceEntry, _ symbols: borrowing SymbolTable) -> Bool {
+    weight != other.weight
+      ? weight > other.weight : symbols.hash(of: symbol) < symbols.hash(of: other.symbol)
+  }
 }
 
 extension EventType {
@@ -68,28 +75,17 @@ extension CustomerRecord {
         .initialize(to: PreferenceEntry(symbol: symbol, weight: weight))
       return
     }
-    // The lightest gives way; between equals the one with the larger name hash, which no layout can change.
+    // The lightest gives way.
     var lightest = 0
-    for i in 1..<list.count {
-      let (a, b) = (list[i], list[lightest])
-      if a.weight < b.weight || a.weight == b.weight && symbols.hash(of: a.symbol) > symbols.hash(of: b.symbol) {
-        lightest = i
-      }
-    }
+    for i in 1..<list.count where list[lightest].isHeavier(than: list[i], symbols) { lightest = i }
     list[lightest] = PreferenceEntry(symbol: symbol, weight: list[lightest].weight + weight)
   }
 
-  /// The heaviest name of a sketch (between equals the smaller name hash) and its share of all weight.
+  /// The heaviest name of a sketch and its share of all weight.
   func top(_ section: Section, symbols: borrowing SymbolTable) -> (symbol: Symbol, share: Double) {
     let list = preferences(section)
     guard var best = list.first else { return (.none, .nan) }
-    for entry in list.dropFirst() {
-      if entry.weight > best.weight
-        || entry.weight == best.weight && symbols.hash(of: entry.symbol) < symbols.hash(of: best.symbol)
-      {
-        best = entry
-      }
-    }
+    for entry in list.dropFirst() where entry.isHeavier(than: best, symbols) { best = entry }
     let total = section == .categories ? header.categoryTotal : header.channelTotal
     return (best.symbol, total > 0 ? min(1, Double(best.weight) / Double(total)) : .nan)
   }

@@ -232,7 +232,7 @@ public struct CustomerRecord {
   /// What a checkpoint has of a record: header, tags, and what lies behind the id, which is the entry's key.
   @inline(__always)
   func forEachEncodedRun(_ body: (UnsafeRawBufferPointer) -> Void) {
-    var header = header.packed()
+    var header = header.encoded()
     withUnsafeBytes(of: &header) { bytes in
       body(UnsafeRawBufferPointer(rebasing: bytes.prefix(Self.encodedHeaderBytes)))
     }
@@ -260,7 +260,7 @@ public struct CustomerRecord {
     withUnsafeMutableBytes(of: &slot.header) {
       $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: encoded.prefix(encodedHeaderBytes)))
     }
-    slot.header = slot.header.unpacked()
+    slot.header = slot.header.decoded()
     guard slot.header.blocks.subtracting(.all).isEmpty else {
       throw RecordError(
         description: "a customer record has blocks this version does not know (\(slot.header.blocks.rawValue))")

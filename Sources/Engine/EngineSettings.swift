@@ -76,8 +76,6 @@ public struct EngineSettings: Sendable {
 /// The settings in the form in which the hot path reads them: one reference, nothing to retain.
 final class EngineContext {
   let settings: EngineSettings
-  /// That of the settings.
-  let churn: UnsafePointer<ChurnModel>?
   let records: RecordContext
   let clockMode: ClockMode
   let lateness: TimeSpan
@@ -107,28 +105,17 @@ final class EngineContext {
     crossingRules = crossing
     steppingRules = stepping
     texts = RuleTexts(settings.rules.rules, profile: ProfileFeatures.all)
-    churn = settings.churn.map { Self.copy([$0]).baseAddress.unsafelyUnwrapped }
-    topicNames = Self.copy(
-      (settings.topicNames + [""]).map { name in
+    topicNames = UnsafeBufferPointer(
+      copying: (settings.topicNames + [""]).map { name in
         var json = JSONWriter()
         json.string(name)
-        return Self.copy(json.bytes)
+        return UnsafeBufferPointer(copying: json.bytes)
       })
   }
 
   deinit {
     for name in topicNames { name.deallocate() }
     topicNames.deallocate()
-    if let churn {
-      UnsafeMutablePointer(mutating: churn).deinitialize(count: 1)
-      churn.deallocate()
-    }
-  }
-
-  private static func copy<T>(_ list: some Collection<T>) -> UnsafeBufferPointer<T> {
-    let memory = UnsafeMutableBufferPointer<T>.allocate(capacity: list.count)
-    _ = memory.initialize(fromContentsOf: list)
-    return UnsafeBufferPointer(memory)
   }
 
   /// The topic's name as a JSON string.

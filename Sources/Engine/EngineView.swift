@@ -7,18 +7,19 @@ import Rules
 
 struct EngineView: FeatureSource {
   let customer: CustomerView
-  /// The engine's, which outlives the view.
-  private let churn: UnsafePointer<ChurnModel>?
+  /// Of the engine, which outlives the view: not counted, as in `CustomerView`.
+  private let context: Unmanaged<EngineContext>
 
   init(customer: CustomerView, context: EngineContext) {
-    self.customer = customer
-    churn = context.churn
+    self.init(customer: customer, context: Unmanaged.passUnretained(context))
   }
 
-  private init(customer: CustomerView, churn: UnsafePointer<ChurnModel>?) {
+  private init(customer: CustomerView, context: Unmanaged<EngineContext>) {
     self.customer = customer
-    self.churn = churn
+    self.context = context
   }
+
+  private var churn: ChurnModel? { context._withUnsafeGuaranteedRef { $0.settings.churn } }
 
   var now: Instant { customer.now }
 
@@ -32,17 +33,17 @@ struct EngineView: FeatureSource {
   func number(_ feature: Feature) -> Double {
     switch feature {
     case .churnProbability:
-      guard let history, let model = churn?.pointee else { return .nan }
+      guard let history, let model = churn else { return .nan }
       return model.churnProbability(history, at: now)
     case .lostProbability:
-      guard let history, let model = churn?.pointee else { return .nan }
+      guard let history, let model = churn else { return .nan }
       return model.deadProbability(history, at: now)
     default: return customer.number(feature)
     }
   }
 
   func text(_ feature: Feature) -> UInt64 { customer.text(feature) }
-  func at(_ instant: Instant) -> EngineView { EngineView(customer: customer.at(instant), churn: churn) }
+  func at(_ instant: Instant) -> EngineView { EngineView(customer: customer.at(instant), context: context) }
   func nextStep(_ feature: Feature) -> Instant { customer.nextStep(feature) }
   func nextStep(_ feature: Feature, before limit: Instant) -> Instant { customer.nextStep(feature, before: limit) }
 
@@ -50,7 +51,7 @@ struct EngineView: FeatureSource {
     switch feature {
     case .churnProbability, .lostProbability:
       // Outside (0, 1) a probability is either always or never there.
-      guard threshold > 0, threshold < 1, let history, let model = churn?.pointee else { return .distantFuture }
+      guard threshold > 0, threshold < 1, let history, let model = churn else { return .distantFuture }
       let found =
         feature == .churnProbability
         ? model.churnCrossing(history, of: threshold) : model.deadCrossing(history, of: threshold)

@@ -61,16 +61,11 @@ final class RuleTexts {
   }
 
   private init(_ built: RuleTextsBuilder) {
-    func copy<T>(_ list: [T]) -> UnsafeBufferPointer<T> {
-      let memory = UnsafeMutableBufferPointer<T>.allocate(capacity: list.count)
-      _ = memory.initialize(from: list)
-      return UnsafeBufferPointer(memory)
-    }
-    bytes = copy(built.bytes)
-    cases = copy(built.cases)
-    features = copy(built.features)
-    facts = copy(built.facts)
-    profile = copy(built.profile)
+    bytes = UnsafeBufferPointer(copying: built.bytes)
+    cases = UnsafeBufferPointer(copying: built.cases)
+    features = UnsafeBufferPointer(copying: built.features)
+    facts = UnsafeBufferPointer(copying: built.facts)
+    profile = UnsafeBufferPointer(copying: built.profile)
   }
 
   deinit {
@@ -79,6 +74,15 @@ final class RuleTexts {
     features.deallocate()
     facts.deallocate()
     profile.deallocate()
+  }
+}
+
+extension UnsafeBufferPointer {
+  /// A list in raw memory, which the caller deallocates. Its elements need no deinitialising.
+  init(copying list: some Collection<Element>) {
+    let memory = UnsafeMutableBufferPointer<Element>.allocate(capacity: list.count)
+    _ = memory.initialize(fromContentsOf: list)
+    self.init(memory)
   }
 }
 

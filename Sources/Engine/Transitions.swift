@@ -27,14 +27,10 @@ extension EngineTask {
       }
     }
     // Those that are quickly solved for go first: what they find bounds the search of the others.
-    for rule in selection.intersection(context.crossingRules) {
-      let current = facts[rule].values.word(record[tag: rule], symbols)
-      next = min(next, machine.nextChange(rule, source: view, current: current, before: next))
-    }
-    for rule in selection.intersection(context.steppingRules) {
-      let current = facts[rule].values.word(record[tag: rule], symbols)
-      next = min(next, machine.nextChange(rule, source: view, current: current, before: next))
-    }
+    next = machine.nextChange(
+      of: selection.intersection(context.crossingRules), record, facts, symbols, view, before: next)
+    next = machine.nextChange(
+      of: selection.intersection(context.steppingRules), record, facts, symbols, view, before: next)
     return next
   }
 
@@ -71,6 +67,22 @@ extension EngineTask {
     change.backfill = !isLive
     change.write(to: &outputs, json: &json, texts: texts, symbols: UnsafePointer(symbols), view: view, context: context)
     if context.settings.profiles { pendingProfiles.insert(index.number) }
+  }
+}
+
+extension RuleMachine {
+  /// The earliest instant at which silence may flip one of `rules`, or `limit` when that comes first.
+  @inline(__always)
+  fileprivate func nextChange(
+    of rules: RuleSelection, _ record: CustomerRecord, _ facts: UnsafeBufferPointer<RuleFacts>,
+    _ symbols: UnsafePointer<SymbolTable>, _ view: EngineView, before limit: Instant
+  ) -> Instant {
+    var next = limit
+    for rule in rules {
+      let current = facts[rule].values.word(record[tag: rule], symbols)
+      next = min(next, nextChange(rule, source: view, current: current, before: next))
+    }
+    return next
   }
 }
 
