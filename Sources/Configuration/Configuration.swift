@@ -116,7 +116,9 @@ public struct Configuration: Sendable {
     public var interval = TimeSpan.seconds(1)
     /// Records of all partitions, 1...10 million.
     public var maxEvents = 16_000
-    /// Bytes of input, 64 KiB...1 GiB.
+    /// Customers changed by records and by time, 1...10 million.
+    public var maxChanges = 10_000
+    /// Bytes of input and of outputs, 64 KiB...1 GiB.
     public var maxBytes = 64 << 20
     /// How long a revoke or a shutdown waits for the commit, 1 s...10 min.
     public var finishWithin = TimeSpan.seconds(20)

@@ -188,6 +188,7 @@ extension Configuration {
     var e = Epoch()
     e.interval = s.span("interval", e.interval, in: TimeSpan(microseconds: 10_000) ... .seconds(60))
     e.maxEvents = s.integer("max_events", e.maxEvents, in: 1...10_000_000)
+    e.maxChanges = s.integer("max_changes", e.maxChanges, in: 1...10_000_000)
     e.maxBytes = s.bytes("max_bytes", e.maxBytes, in: 64 << 10...1 << 30)
     e.finishWithin = s.span("finish_within", e.finishWithin, in: .seconds(1) ... .minutes(10))
     e.stallAfter = s.span("stall_after", e.stallAfter, in: .seconds(5) ... .minutes(60))

@@ -300,6 +300,9 @@ public struct CustomerTable: ~Copyable {
     dirtySlots.append(index.number)
   }
 
+  /// How many customers the next `takeDirty` will look at.
+  public var dirtyCount: Int { dirtySlots.count }
+
   /// Adds each customer changed since the last call to `list`, under keys of `kind` and the id.
   public mutating func takeDirty(into list: ChangeList, kind: UInt8) {
     // Far apart in memory: it is asked for some records ahead, headers first.

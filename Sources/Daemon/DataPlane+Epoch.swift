@@ -112,14 +112,7 @@ extension DataPlane {
     let now = wall.monotonicMicroseconds
     line.send(SealedEpoch(members: sealed, membership: membership, sealedAt: now))
     snapshot.pauses.add(now - began)
-    openEpoch(at: now)
-  }
-
-  private func openEpoch(at now: Int64) {
-    epochStarted = now
-    epochEvents = 0
-    epochBytes = 0
-    outputBytes = 0
+    epoch = OpenEpoch(openedAt: now)
   }
 
   /// Looks whether the committer has answered.

@@ -16,8 +16,7 @@ extension DataPlane {
   var pollTimeout: Int32 {
     if moreDue { return 0 }
     guard isAnythingDirty else { return 100 }
-    let interval = settings.configuration.epoch.interval.microseconds
-    let left = epochStarted + interval - wall.monotonicMicroseconds
+    let left = epoch.left(settings.configuration.epoch, at: wall.monotonicMicroseconds)
     // Due already, and the one before still under way: its outcome is looked for now and then.
     let least: Int64 = pipeline.hasUncommitted ? 5 : 0
     return Int32(min(100, max(least, (left + 999) / 1_000)))
@@ -25,17 +24,12 @@ extension DataPlane {
 
   var isAnythingDirty: Bool { tasksByPartition.contains { $0?.isDirty ?? false } }
 
-  /// The open epoch may take no more.
-  private var isEpochFull: Bool {
-    let epoch = settings.configuration.epoch
-    return epochEvents >= epoch.maxEvents || epochBytes + outputBytes >= epoch.maxBytes
-  }
-
   func sealIfDue() {
     guard isAnythingDirty else { return }
-    if isEpochFull {
+    let bounds = settings.configuration.epoch
+    if epoch.isFull(bounds) {
       advance(.full)
-    } else if wall.monotonicMicroseconds - epochStarted >= settings.configuration.epoch.interval.microseconds {
+    } else if epoch.isDue(bounds, at: wall.monotonicMicroseconds) {
       advance(.due)
     }
   }
@@ -73,13 +67,12 @@ extension DataPlane {
       isBatchStale = true
       return
     }
-    let epoch = settings.configuration.epoch
-    if epochEvents < epoch.maxEvents, epochBytes < epoch.maxBytes {
-      guard epochEvents % 64 == 0 else { return }
+    if !epoch.isFull(settings.configuration.epoch) {
+      guard epoch.events % 64 == 0 else { return }
       beat()
       takeOutcome()
       guard end == nil, !isBatchStale else { return }
-      outputBytes = tasksByPartition.reduce(0) { $0 + ($1?.logic.outputBytes ?? 0) }
+      lookAtTasks()
       stopAtMemoryLimit()
       if isBatchStale { return }
     }
@@ -111,8 +104,7 @@ extension DataPlane {
       }
       task.next[item.topic] = item.offset + 1
       task.atEnd[item.topic] = false
-      epochEvents += 1
-      epochBytes += (item.value?.count ?? 0) + (item.key?.count ?? 0)
+      epoch.count(recordOf: (item.value?.count ?? 0) + (item.key?.count ?? 0))
       if task.skips.isEmpty {
         task.logic.consume(item, wall: wall)
       } else {
@@ -161,6 +153,8 @@ extension DataPlane {
     }
   }
 
+  func lookAtTasks() { epoch.look(at: tasksByPartition.lazy.compactMap { $0?.logic }) }
+
   /// Of a wave of timers due together, in all partitions, between two looks for records: some milliseconds of work.
   private static let timersAtOnce = 400
 
@@ -168,13 +162,12 @@ extension DataPlane {
     let now = wall.now
     let began = wall.monotonicMicroseconds
     moreDue = false
-    outputBytes = 0
     let share = max(16, Self.timersAtOnce / max(1, tasks.count))
     for task in tasksByPartition {
       guard let task, task.halted == nil else { continue }
       if task.logic.tick(wall: now, maxTimers: share) { moreDue = true }
-      outputBytes += task.logic.outputBytes
     }
+    lookAtTasks()
     snapshot.maxTickMicroseconds = max(snapshot.maxTickMicroseconds, wall.monotonicMicroseconds - began)
     watchWall(now)
   }

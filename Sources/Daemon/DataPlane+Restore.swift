@@ -415,9 +415,7 @@ extension DataPlane {
       end = DataPlaneEnd(.restart, "\(error)")
       return
     }
-    epochStarted = wall.monotonicMicroseconds
-    epochEvents = 0
-    epochBytes = 0
+    epoch = OpenEpoch(openedAt: wall.monotonicMicroseconds)
     snapshot.phase = .running
     snapshot.waiting = ""
     if running.isEmpty, locked.isEmpty, let halt = endOfHalted {

@@ -104,12 +104,8 @@ package final class DataPlane {
   /// Rebalances that came while something else was waited for.
   var pendingRebalances: [RebalanceEvent] = []
 
-  var epochStarted: Int64 = 0
-  var epochEvents = 0
-  var epochBytes = 0
+  var epoch = OpenEpoch(openedAt: 0)
   var moreDue = false
-  /// Of the open epoch: a long wave of timers is committed in several epochs.
-  var outputBytes = 0
   /// The tasks were taken back in the middle of a batch: the rest of it is ahead of them and will be fetched again.
   var isBatchStale = false
   var memory: MemoryGate
@@ -277,10 +273,11 @@ package final class DataPlane {
     return orderedTasks.allSatisfy { $0.halted != nil || $0.atEnd.allSatisfy { $0 } }
   }
 
-  /// Keeps the outputs of one epoch within bounds; false when the end has to be begun again, or never.
+  /// Keeps an epoch within bounds; false when the end has to be begun again, or never.
   private func keepEpochBounded(_ task: TaskRuntime) -> Bool {
     beat()
-    if task.logic.outputBytes > settings.configuration.epoch.maxBytes { advance(.full) }
+    lookAtTasks()
+    if epoch.isFull(settings.configuration.epoch) { advance(.full) }
     return end == nil && isEverythingRead
   }
 

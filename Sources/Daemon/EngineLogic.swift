@@ -161,6 +161,7 @@ final class EngineLogic: TaskLogic {
 
   var outputs: OutputBuffer { engine.outputs }
   var outputBytes: Int { engine.outputs.bytes.count }
+  var changes: Int { engine.changedCustomers }
   var bytesNeeded: Int { engine.bytesNeeded }
 
   func prefetch(_ key: UnsafeRawBufferPointer, _ step: PrefetchStep) {

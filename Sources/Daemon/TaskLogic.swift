@@ -47,6 +47,8 @@ public protocol TaskLogic: AnyObject {
   var outputs: OutputBuffer { get }
   /// Of `outputs`; asked for often.
   var outputBytes: Int { get }
+  /// How many customers have changed since `takeChanges`, about; asked for often.
+  var changes: Int { get }
   /// Bytes of memory that the state needs, without `outputs`; asked for often.
   var bytesNeeded: Int { get }
   /// A record with this key is near: asks for the memory that it will need.

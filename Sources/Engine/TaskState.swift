@@ -37,6 +37,9 @@ extension EngineTask {
   private static var taskKind: UInt8 { 2 }
   private static var stubKind: UInt8 { 3 }
 
+  /// How many customers `takeChanges` will copy, those removed meanwhile among them.
+  public var changedCustomers: Int { table.dirtyCount }
+
   /// Adds every entry that changed since the last call to `list`. Copies only: records wait meanwhile.
   public mutating func takeChanges(into list: ChangeList) {
     let before = list.count

@@ -25,6 +25,7 @@ package final class CountingLogic: TaskLogic {
   package private(set) var counters: TaskCounters
   private let bytesPerRecord: @Sendable () -> Int
   private var applied = 0
+  package var changes: Int { changed.count }
   package var bytesNeeded: Int { applied * bytesPerRecord() }
 
   package init(topics: Int, mode: ClockMode, bytesPerRecord: @escaping @Sendable () -> Int = { 0 }) {

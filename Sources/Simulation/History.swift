@@ -174,6 +174,7 @@ final class RecordedLogic: TaskLogic {
   }
 
   var outputs: OutputBuffer { inner.outputs }
+  var changes: Int { inner.changes }
   var bytesNeeded: Int { inner.bytesNeeded }
   func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer { inner.takeOutputs(leaving: buffer) }
   var counters: TaskCounters { inner.counters }

@@ -185,6 +185,7 @@ private let refusals: [Refusal] = [
     let c = try Configuration.load(file: file, environment: [:])
     let d = try load(minimal)
     #expect(c.epoch.interval == d.epoch.interval && c.epoch.maxEvents == d.epoch.maxEvents)
+    #expect(c.epoch.maxChanges == d.epoch.maxChanges)
     #expect(c.epoch.maxBytes == d.epoch.maxBytes && c.sourceStall == d.sourceStall && c.lateness == d.lateness)
     #expect("\(c.limits)" == "\(d.limits)" && "\(c.state)" == "\(d.state)" && "\(c.outputs)" == "\(d.outputs)")
     #expect(

@@ -23,7 +23,10 @@ final class PipelineBench {
   private(set) var end: DataPlaneEnd?
   private var configuration: Configuration
 
-  init(records: Int, delivery: Configuration.Delivery = .exactlyOnce) throws {
+  /// - Parameter bounds: of an epoch.
+  init(
+    records: Int, delivery: Configuration.Delivery = .exactlyOnce, bounds: String = "max_events: 10"
+  ) throws {
     let cluster = ScriptedCluster()
     consumer = ScriptedConsumer(cluster, scheduler)
     producer = ScriptedProducer(cluster, scheduler)
@@ -32,7 +35,7 @@ final class PipelineBench {
         kafka: { bootstrap: 'x:1', group: g }
         inputs: [{ topic: a }]
         delivery: \(delivery.rawValue)
-        epoch: { interval: 100ms, max_events: 10 }
+        epoch: { interval: 100ms, \(bounds) }
         state: { dir: /state }
         """, file: "t.yaml")
     consumer.append(records)
@@ -131,6 +134,8 @@ final class ScriptedConsumer: ConsumerPort {
   private(set) var isAssigned = false
   private(set) var applied: [Int64] = []
   private(set) var polls = 0
+  /// Of how many the records are, in turn; at most 256.
+  var customers: Int64 = 1
   private var position: Int64?
 
   init(_ cluster: ScriptedCluster, _ scheduler: Scheduler) {
@@ -153,7 +158,7 @@ final class ScriptedConsumer: ConsumerPort {
       for offset in start..<end {
         applied.append(offset)
         cluster[offset].withUnsafeBytes { value in
-          [UInt8(107)].withUnsafeBytes { key in
+          [UInt8(truncatingIfNeeded: offset % customers)].withUnsafeBytes { key in
             body(InputItem(kind: .record, topic: 0, partition: 0, offset: offset, key: key, value: value))
           }
         }

@@ -33,6 +33,21 @@ import Testing
     #expect(bench.producer.committed == (0..<1_000).map { "0-0-\($0)" }, "each once, in order")
   }
 
+  @Test("an epoch ends when it has changed as many customers as one may, whatever the number of records")
+  func boundOnChanges() throws {
+    let bench = try PipelineBench(records: 1_000, bounds: "max_changes: 64")
+    bench.consumer.customers = 256
+    bench.producer.isBlocked = true
+    try bench.run { bench in
+      bench.scheduler.sleep(microseconds: 60_000_000)
+      #expect(bench.consumer.applied.count == 128)
+      bench.producer.isBlocked = false
+      bench.waitUntil { bench.producer.committed.count == 1_000 }
+      bench.stop.stop()
+    }
+    #expect(bench.end == DataPlaneEnd(.ok))
+  }
+
   @Test("the next epoch is filled while one is being committed") func overlap() throws {
     let bench = try PipelineBench(records: 15)
     bench.producer.isBlocked = true

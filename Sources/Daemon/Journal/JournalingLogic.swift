@@ -227,6 +227,7 @@ final class JournalingLogic: TaskLogic {
   func takeChanges(into list: ChangeList) { inner.takeChanges(into: list) }
   var outputs: OutputBuffer { inner.outputs }
   var outputBytes: Int { inner.outputBytes }
+  var changes: Int { inner.changes }
   var bytesNeeded: Int { inner.bytesNeeded }
   func prefetch(_ key: UnsafeRawBufferPointer, _ step: PrefetchStep) { inner.prefetch(key, step) }
   func takeOutputs(leaving empty: OutputBuffer) -> OutputBuffer { inner.takeOutputs(leaving: empty) }
