@@ -207,7 +207,7 @@ public struct CustomerTable: ~Copyable {
   /// when nobody holds a pointer into one.
   @inline(__always)
   public mutating func tidy() {
-    if arena.isCleaningDue { arena.clean() }
+    if arena.isCleaningDue { arena.clean { CustomerRecord(tailOwner: $0).trim(from: $1) } }
   }
 
   // MARK: Removal

@@ -26,6 +26,13 @@ public struct CustomerRecord {
       .assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
   }
 
+  /// The record whose slot holds a tail's address there.
+  init(tailOwner: TailArena.Owner) {
+    self.init(
+      slot: (UnsafeMutableRawPointer(tailOwner) - MemoryLayout<CustomerSlot>.offset(of: \.tail).unsafelyUnwrapped)
+        .assumingMemoryBound(to: CustomerSlot.self))
+  }
+
   @inline(__always) func count(_ section: Section) -> Int { Int(header.counts[section.rawValue]) }
 
   @inline(__always) private var blocksOffset: Int { (count(.tags) * Section.tags.stride + count(.id) + 7) & ~7 }
@@ -84,6 +91,15 @@ public struct CustomerRecord {
   /// Bytes that a small block has to spare when it was grown (larger ones get a share of their size): without, every event
   /// of a customer would move its record, and cleaning up behind it would move the records of others.
   private static let roomToGrow = 24
+
+  /// The tail is moved anyway: a larger one gives up what it needed for orders and days that are past. Returns its new
+  /// capacity.
+  func trim(from capacity: Int) -> Int {
+    guard capacity > 512 else { return capacity }
+    let wanted = min(capacity, TailArena.capacity(for: tailBytes + Self.roomToGrow))
+    slot.pointee.tailCapacity = wanted
+    return wanted
+  }
 
   /// Moves what lies from `place` on by `grown` bytes; returns the address of `place`.
   private func open(at place: Int, bytes grown: Int, in arena: inout TailArena) -> UnsafeMutableRawPointer {

@@ -69,6 +69,9 @@ final class RecordHarness {
     }
   }
 
+  /// What records have to spare.
+  var roomToGrow: Int { table.bytesByField().fields.first { $0.name == "room to grow" }?.bytes ?? 0 }
+
   func logicalBytes(_ customer: String) -> [UInt8] {
     var bytes: [UInt8] = []
     if let index = index(customer) { table.record(index).appendLogicalBytes(to: &bytes, symbols: symbols.pointee) }

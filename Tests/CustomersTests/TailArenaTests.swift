@@ -45,6 +45,19 @@ import Testing
       capacities[place] = 0
     }
 
+    /// Cleans, and cuts some of the blocks that move.
+    func clean(_ random: inout Seeded) {
+      let (owners, before) = (owners, capacities)
+      var after = before
+      arena.clean { owner, capacity in
+        let place = owner - owners
+        guard capacity == before[place] else { return 0 }
+        if random.chance(0.3) { after[place] = TailArena.granule * (1 + random.index(capacity / TailArena.granule)) }
+        return after[place]
+      }
+      capacities = after
+    }
+
     func isWhole(_ place: Int) -> Bool {
       guard let block = owners[place] else { return true }
       return Int(bitPattern: block) % TailArena.granule == 0
@@ -67,7 +80,7 @@ import Testing
         holders.drop(place)
       }
       if holders.isCleaningDue || random.chance(0.001) {
-        holders.arena.clean()
+        holders.clean(&random)
         cleanings += 1
       }
       if step.isMultiple(of: 5_000) {
