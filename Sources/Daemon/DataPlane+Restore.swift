@@ -46,6 +46,9 @@ extension DataPlane {
       case .unassign:
         do { try consumer.unassign() } catch { end = DataPlaneEnd(.restart, "\(error)") }
         snapshot.phase = .joining
+      case .decline:
+        do { try consumer.assign([]) } catch { end = DataPlaneEnd(.restart, "\(error)") }
+        snapshot.phase = .joining
       case .exit: end = DataPlaneEnd(.restart, "the group has put this member out")
       }
     }
@@ -88,6 +91,7 @@ extension DataPlane {
       start(partitions, committed)
       settle(.starting)
       if end != nil { return }
+      guard case .restoring = ownership.state else { return }
       // An abort dropped the tasks: read the tags again, unless the assignment is gone.
       if tasks.isEmpty && halted.count + locked.count < partitions.count {
         wait(for: "what the start committed was refused; reading the committed offsets again")

@@ -5,7 +5,7 @@
 /// | state | `assigned` | `revoked` | `lost` | `restored` | `finished` | `refused` | `fenced` |
 /// | --- | --- | --- | --- | --- | --- | --- | --- |
 /// | unassigned | restore → restoring | unassign | unassign | – | – | – | exit → fenced |
-/// | restoring | drop, restore → restoring | drop, unassign → unassigned | drop, unassign → unassigned | read → running | – | drop, unassign → lost | exit → fenced |
+/// | restoring | drop, restore → restoring | drop, unassign → unassigned | drop, unassign → unassigned | read → running | – | drop, decline → lost | exit → fenced |
 /// | running | abandon, drop, restore → restoring | finish epoch → revoking | abandon, drop, unassign → unassigned | – | – | drop → lost | exit → fenced |
 /// | revoking | abandon, drop, restore → restoring | drop, unassign → unassigned | abandon, drop, unassign → unassigned | – | release, unassign → unassigned | drop → lost | exit → fenced |
 /// | lost | restore → restoring | unassign → unassigned | unassign → unassigned | – | unassign → unassigned | – | exit → fenced |
@@ -54,8 +54,10 @@ public struct Ownership: Sendable {
     case release
     /// Throw the tasks away, commit nothing.
     case drop
-    /// Answer the group: nothing is read any more.
+    /// Answer a revoke: nothing is read any more.
     case unassign
+    /// Answer an assignment: nothing of it is read.
+    case decline
     case exit
   }
 
@@ -111,9 +113,10 @@ public struct Ownership: Sendable {
       state = .unassigned
       return [.release, .unassign]
     case (.restoring, .refused):
-      // librdkafka hears nothing of the group until an assignment is answered: to keep it would be to wait for ever.
+      // librdkafka hears nothing of the group until an assignment is answered: to keep it would be to wait for ever, and to
+      // unassign is no answer.
       state = .lost
-      return [.drop, .unassign]
+      return [.drop, .decline]
     case (.running, .refused), (.revoking, .refused):
       state = .lost
       return [.drop]

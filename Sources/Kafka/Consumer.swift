@@ -102,7 +102,8 @@ public final class Consumer {
     if code != RD_KAFKA_RESP_ERR_NO_ERROR { throw KafkaError(code, during: "assign") }
   }
 
-  /// Stops reading all partitions, and tells the group that they are given back.
+  /// Stops reading all partitions, and tells the group that they are given back: the answer to a revoke. It is none to an
+  /// assignment, which librdkafka goes on waiting for, deaf to the group: whoever takes nothing of it assigns an empty list.
   public func unassign() throws(KafkaError) {
     let code = rd_kafka_assign(handle.raw, nil)
     if code != RD_KAFKA_RESP_ERR_NO_ERROR { throw KafkaError(code, during: "unassign") }

@@ -244,8 +244,10 @@ package final class ModelConsumer: ConsumerPort {
     switch phase {
     case .awaitingUnassign: join()
     case .awaitingAssign:
-      phase = .stable
-      listen()
+      // No answer: `rd_kafka_cgrp_unassign` leaves the join state as it is, and the member hears nothing more of its group.
+      kafka.journal.violate(
+        "calls", "\(client.name) unassigns where an assignment waits for its answer: it will never be asked for another"
+      )
     default: break
     }
   }

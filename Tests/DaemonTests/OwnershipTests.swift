@@ -23,7 +23,7 @@ private typealias Action = Ownership.Action
     (.restoring([1, 2]), .lost, [.drop, .unassign], .unassigned),
     (.restoring([1, 2]), .restored, [.read], .running([1, 2])),
     (.restoring([1, 2]), .finished, [], .restoring([1, 2])),
-    (.restoring([1, 2]), .refused, [.drop, .unassign], .lost),
+    (.restoring([1, 2]), .refused, [.drop, .decline], .lost),
     (.restoring([1, 2]), .fenced, [.exit], .fenced),
 
     (.running([1, 2]), .assigned([3]), [.abandon, .drop, .restore([3])], .restoring([3])),
