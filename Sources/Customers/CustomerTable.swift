@@ -26,6 +26,23 @@ public struct CustomerPlaces {
 
   @inline(__always)
   public func record(_ index: CustomerIndex) -> CustomerRecord { CustomerRecord(slot: slot(index.number)) }
+
+  /// Asks for a record's fixed part, so that it is there when its turn comes.
+  @inline(__always)
+  public func prefetchRecord(of index: CustomerIndex) {
+    let slot = slot(index.number)
+    tw_prefetch(slot)
+    tw_prefetch(UnsafeRawPointer(slot) + 64)
+  }
+
+  /// Likewise for the beginning of its tail; the fixed part should be there by now.
+  @inline(__always)
+  public func prefetchTail(of index: CustomerIndex) {
+    guard let tail = slot(index.number).pointee.tail else { return }
+    tw_prefetch(tail)
+    tw_prefetch(tail + 64)
+    tw_prefetch(tail + 128)
+  }
 }
 
 /// Owned by one thread. Records are reached through `CustomerRecord`, a borrowed pair of pointers.
@@ -126,19 +143,14 @@ public struct CustomerTable: ~Copyable {
   public mutating func prefetchRecord(_ hash: UInt64) {
     let entry = index.first(of: hash).pointee
     if entry.slot == 0 { return }
-    let slot = slot(entry.slot - 1)
-    tw_prefetch(slot)
-    tw_prefetch(UnsafeRawPointer(slot) + 64)
+    places.prefetchRecord(of: CustomerIndex(number: entry.slot - 1))
   }
 
   @inline(__always)
   public mutating func prefetchTail(_ hash: UInt64) {
     let entry = index.first(of: hash).pointee
     if entry.slot == 0 { return }
-    guard let tail = slot(entry.slot - 1).pointee.tail else { return }
-    tw_prefetch(tail)
-    tw_prefetch(tail + 64)
-    tw_prefetch(tail + 128)
+    places.prefetchTail(of: CustomerIndex(number: entry.slot - 1))
   }
 
   public func find(_ id: UnsafeRawBufferPointer) -> CustomerIndex? { find(id, hash: hash(of: id)) }

@@ -250,7 +250,7 @@ public struct EngineTask: ~Copyable {
   /// event has made due before it meanwhile fire at once.
   private mutating func collectWave(atMost limit: Int) -> Int {
     var taken = 0
-    while taken < limit, timers.first <= wave.due, let entry = timers.pop() {
+    while taken < limit, timers.first <= wave.due, let entry = popTimer() {
       taken += 1
       if entry.due < wave.due {
         fire(entry.index, ifDueAt: entry.due)
@@ -260,6 +260,18 @@ public struct EngineTask: ~Copyable {
     }
     wave.endRun(in: table.places)
     return taken
+  }
+
+  private mutating func popTimer() -> (index: CustomerIndex, due: Instant)? {
+    let entry = timers.pop()
+    // Who comes first now was mostly second before, and its record is there to say where the tail is.
+    let places = table.places
+    timers.forEachNext {
+      places.prefetchTail(of: $0)
+    } second: {
+      places.prefetchRecord(of: $0)
+    }
+    return entry
   }
 
   /// Until a customer fires its time stands in the record: an event of its own may have fired it meanwhile, and a state

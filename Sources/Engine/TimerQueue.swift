@@ -16,6 +16,16 @@ struct TimerQueue: Sendable {
     heap.isEmpty ? .distantFuture : Instant(seconds: Int64(heap[0] >> 32))
   }
 
+  /// The customers of the first entry and of those that may come first after it.
+  @inline(__always)
+  func forEachNext(first: (CustomerIndex) -> Void, second: (CustomerIndex) -> Void) {
+    guard let root = heap.first else { return }
+    first(CustomerIndex(number: UInt32(truncatingIfNeeded: root)))
+    for place in 1..<min(3, heap.count) {
+      second(CustomerIndex(number: UInt32(truncatingIfNeeded: heap[place])))
+    }
+  }
+
   /// `due` is a whole second; beyond 2106 it is not kept (nothing a rule solves for lies there).
   mutating func push(_ index: CustomerIndex, due: Instant) {
     let seconds = due.microseconds / 1_000_000

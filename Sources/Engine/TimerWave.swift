@@ -4,7 +4,7 @@
 import Customers
 import Events
 
-struct TimerWave {
+struct TimerWave: ~Copyable {
   private struct Entry {
     /// Of the id: most comparisons need no record.
     var prefix: UInt64
@@ -13,41 +13,52 @@ struct TimerWave {
 
   /// The instant at which all of them are due.
   private(set) var due = Instant.distantPast
-  /// Sorted runs, one behind the other.
-  private var entries: [Entry] = []
+  /// Sorted runs, one behind the other. In chunks, none of which a run crosses: nothing is moved when a wave grows.
+  private var chunks: [UnsafeMutablePointer<Entry>] = []
+  private var count = 0
   /// What is left of each run, as a binary heap: the run with the smallest first entry is at the root. No run is empty.
   private var runs: [Range<Int>] = []
   /// Where the run that is being collected begins.
   private var open = 0
 
+  private static let entriesPerChunk = 1 << 10
   /// Memory beyond this is given back when a wave is over.
-  private static let keptEntries = 1 << 14
+  private static let keptChunks = 16
 
-  var isEmpty: Bool { entries.isEmpty }
-  var bytesInUse: Int { entries.capacity * MemoryLayout<Entry>.stride }
+  deinit { for chunk in chunks { chunk.deallocate() } }
+
+  var isEmpty: Bool { count == 0 }
+  var bytesInUse: Int { chunks.count * Self.entriesPerChunk * MemoryLayout<Entry>.stride }
+
+  @inline(__always)
+  private func entry(_ place: Int) -> UnsafeMutablePointer<Entry> {
+    chunks[place / Self.entriesPerChunk] + place % Self.entriesPerChunk
+  }
 
   /// Begins a wave; the one before is over.
   mutating func begin(due: Instant) {
-    assert(entries.isEmpty && runs.isEmpty)
+    assert(isEmpty && runs.isEmpty)
     self.due = due
   }
 
   /// Adds a customer to the open run.
   mutating func append(_ index: CustomerIndex, in places: CustomerPlaces) {
-    entries.append(Entry(prefix: sortingPrefix(of: places.record(index).id), index: index))
+    if count % Self.entriesPerChunk == 0 {
+      endRun(in: places)
+      if count == chunks.count * Self.entriesPerChunk { chunks.append(.allocate(capacity: Self.entriesPerChunk)) }
+    }
+    entry(count).initialize(to: Entry(prefix: sortingPrefix(of: places.record(index).id), index: index))
+    count += 1
   }
 
   /// Sorts what was added since the run before.
   mutating func endRun(in places: CustomerPlaces) {
-    let run = open..<entries.count
-    open = entries.count
+    let run = open..<count
+    open = count
     if run.isEmpty { return }
     if run.count > 1 {
-      // In place: a slice of the array would be a copy.
-      entries.withUnsafeMutableBufferPointer { entries in
-        var run = UnsafeMutableBufferPointer(rebasing: entries[run])
-        run.sort { Self.precedes($0, $1, in: places) }
-      }
+      var entries = UnsafeMutableBufferPointer(start: entry(run.lowerBound), count: run.count)
+      entries.sort { Self.precedes($0, $1, in: places) }
     }
     runs.append(run)
     var child = runs.count - 1
@@ -62,12 +73,16 @@ struct TimerWave {
   /// Takes out the customer with the smallest id; nil, and the wave is over, when none is left.
   mutating func popFirst(in places: CustomerPlaces) -> CustomerIndex? {
     guard let first = runs.first else {
-      entries.removeAll(keepingCapacity: entries.count <= Self.keptEntries)
+      while chunks.count > Self.keptChunks { chunks.removeLast().deallocate() }
+      count = 0
       open = 0
       return nil
     }
     if first.count > 1 {
       runs[0] = first.lowerBound + 1..<first.upperBound
+      // The run's turn comes again after some of the others': its next records will be there.
+      places.prefetchTail(of: entry(first.lowerBound + 1).pointee.index)
+      if first.count > 2 { places.prefetchRecord(of: entry(first.lowerBound + 2).pointee.index) }
     } else {
       let last = runs.removeLast()
       if !runs.isEmpty { runs[0] = last }
@@ -81,11 +96,11 @@ struct TimerWave {
       runs.swapAt(child, parent)
       parent = child
     }
-    return entries[first.lowerBound].index
+    return entry(first.lowerBound).pointee.index
   }
 
   private func runPrecedes(_ a: Int, _ b: Int, in places: CustomerPlaces) -> Bool {
-    Self.precedes(entries[runs[a].lowerBound], entries[runs[b].lowerBound], in: places)
+    Self.precedes(entry(runs[a].lowerBound).pointee, entry(runs[b].lowerBound).pointee, in: places)
   }
 
   private static func precedes(_ a: Entry, _ b: Entry, in places: CustomerPlaces) -> Bool {
