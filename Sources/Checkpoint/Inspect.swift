@@ -30,6 +30,8 @@ public struct PartitionReport: Sendable {
   public var directory: String
   /// The oldest first.
   public var files: [File] = []
+  /// Whose state it is, by the newest block.
+  public var place: PartitionPlace?
   /// What the newest generation can restore.
   public var epochs: ClosedRange<UInt64>?
   /// The newest epochs of it, newest last.
@@ -95,10 +97,16 @@ extension PartitionReport {
     var report = PartitionReport(directory: directory)
     var walk = Walk(directory: directory, disk: disk, checkEntries: reads == .everything)
     let known = names.compactMap { FileName($0) }
+    let bases = known.filter { $0.kind == .base && !$0.isTemporary }.map(\.epoch).sorted()
+    walk.olderBase = bases.dropLast().last
     walk.lastLog = known.filter { $0.kind == .log && !$0.isTemporary }.map(\.epoch).max()
     // A base of epoch E belongs between the log that ends with E and the log that begins with E + 1.
     for name in known.sorted(by: { ($0.epoch, $0.kind == .base ? 1 : 0) < ($1.epoch, $1.kind == .base ? 1 : 0) }) {
-      report.files.append(walk.visit(name))
+      let file = walk.visit(name)
+      if let gap = walk.takeGap(), let last = report.files.indices.last, report.files[last].damage == nil {
+        report.files[last].damage = gap
+      }
+      report.files.append(file)
     }
     report.interventions = walk.interventions
     for name in names.sorted() where FileName(name) == nil {
@@ -122,6 +130,7 @@ extension PartitionReport {
 
     epochs = generation.epochs
     guard let epochs else { return }
+    place = PartitionPlace(directory, try generation.block(of: epochs.upperBound, on: disk).header)
     for epoch in epochs.suffix(max(0, blockLimit)) { blocks.append(try generation.block(of: epoch, on: disk)) }
     if reads == .heads { return }
     var live = LiveEntryReader(generation.plan(upTo: epochs.upperBound), on: disk)
@@ -138,6 +147,11 @@ extension PartitionReport {
     /// Those of logs and of bases.
     let checkEntries: Bool
     var lastLog: UInt64?
+    /// The base of the generation before the newest: from here on the files lead from one to the next. What lies before is
+    /// left over.
+    var olderBase: UInt64?
+    private var isPastOlderBase = false
+    private var gap: Damage?
     /// What the next log must continue; nil when the file before it is missing or bad.
     private var position: LogPosition?
     private(set) var interventions: [RecordedIntervention] = []
@@ -146,6 +160,22 @@ extension PartitionReport {
       self.directory = directory
       self.disk = disk
       self.checkEntries = checkEntries
+    }
+
+    /// Files that should lie before the one visited last are missing or cut: of the file before it.
+    mutating func takeGap() -> Damage? {
+      defer { gap = nil }
+      return gap
+    }
+
+    /// The next file must begin with `epoch`; older ones that do not lead there could not stand in for the newest base.
+    private mutating func expect(_ epoch: UInt64, in name: FileName) {
+      guard isPastOlderBase, let position, position.epoch < epoch else { return }
+      gap = Damage(
+        path: CheckpointLayout.join(directory, name.text), offset: 0,
+        reason:
+          "the files before it lead to epoch \(position.epoch - 1) only: the older generation is cut, or a part of it is gone"
+      )
     }
 
     mutating func visit(_ name: FileName) -> File {
@@ -190,6 +220,8 @@ extension PartitionReport {
             path: CheckpointLayout.join(directory, base.name), offset: 0,
             reason: "the base is not of the state that the log before it leads to"))
       }
+      expect(base.epoch + 1, in: name)
+      if base.epoch == olderBase { isPastOlderBase = true }
       position = LogPosition(
         lineage: base.lineage, epoch: base.epoch + 1, chain: base.chain, partition: base.header.partition)
       if !checkEntries { return }
@@ -205,6 +237,7 @@ extension PartitionReport {
 
     private mutating func visitLog(_ name: FileName, _ file: inout File) throws(CheckpointError) {
       let path = CheckpointLayout.join(directory, name.text)
+      expect(name.epoch, in: name)
       // A log whose predecessor was removed with an older generation is judged by itself.
       let expected = position?.epoch == name.epoch ? position : nil
       var decompressor = EntryDecompressor()

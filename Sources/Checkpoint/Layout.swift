@@ -1,5 +1,7 @@
 // Names of files and directories.
 
+import Glibc
+
 /// Where the checkpoint of a partition is kept.
 public enum CheckpointLayout {
   /// `<stateDirectory>/<name>/p<partition>`. Bytes of `name` that are no letter, digit, `-`, `_` or inner `.`
@@ -32,8 +34,12 @@ public enum CheckpointLayout {
       if depth == 0 { return [] }
       var found: [String] = []
       for name in names.sorted(by: { ($0.utf8.count, $0) < ($1.utf8.count, $1) }) {
-        // A plain file among the directories is not ours.
-        if let inner = try? look(join(directory, name), depth: depth - 1) { found += inner }
+        // What `fsck` makes on a volume of its own is root's.
+        if name == "lost+found" { continue }
+        do { found += try look(join(directory, name), depth: depth - 1) } catch {
+          // A plain file among the directories is not ours; and something may go while it is looked at.
+          if error.code != ENOTDIR, error.code != ENOENT { throw error }
+        }
       }
       return found
     }

@@ -159,7 +159,7 @@ private final class PosixFile: DiskFile {
 extension DiskError {
   public var kind: Kind {
     switch code {
-    case ENOSPC, EDQUOT: .noSpace
+    case ENOSPC, EDQUOT, EFBIG: .noSpace
     case EIO: .inputOutput
     case EROFS: .readOnly
     case ENOENT: .notFound
@@ -177,7 +177,8 @@ extension DiskError {
 
   private var advice: String {
     switch kind {
-    case .noSpace: "Free space or enlarge the volume (or the quota) of state.dir, then start again"
+    case .noSpace:
+      "Free space or enlarge the volume of state.dir (or the quota, or the limit on the size of files), then start again"
     case .inputOutput: "The device or its file system failed: look into the kernel log, replace it, then start again"
     case .readOnly: "Mount the volume of state.dir writable; a file system that turned read-only has seen an error"
     case .notFound where operation == .sync:

@@ -49,18 +49,21 @@ extension CheckpointCommand {
         )
       }
       do {
-        var copied = 0
+        var copied: [PartitionPlace] = []
         for partition in partitions {
           let relative = String(partition.dropFirst(source.count))
           if let backup = try PartitionBackup.copy(partition, to: partial + relative) {
-            copied += 1
+            copied.append(backup.place(partition))
             Terminal.write(backup.text(of: partition))
           } else {
             try files.removeItem(atPath: partial + relative)
             Terminal.write("\(partition): no epoch yet, left out\n")
           }
         }
-        if copied == 0 { throw CommandFailure(.noInput, "there is no epoch yet in \(source): nothing to copy") }
+        let order = PartitionOrder(copied, under: source)
+        if let first = order.misplaced.first { throw CommandFailure(.data, first) }
+        for sentence in order.missing { Terminal.writeError("warning: \(sentence)\n") }
+        if copied.isEmpty { throw CommandFailure(.noInput, "there is no epoch yet in \(source): nothing to copy") }
         let disk = PosixDisk()
         try disk.rename(partial, to: target)
         try disk.syncDirectory(URL(fileURLWithPath: target).deletingLastPathComponent().path)
@@ -84,6 +87,11 @@ extension CheckpointCommand {
 }
 
 extension PartitionBackup {
+  fileprivate func place(_ partition: String) -> PartitionPlace {
+    PartitionPlace(
+      directory: partition, partition: block.header.partition, partitionCount: block.header.partitionCount)
+  }
+
   fileprivate func text(of partition: String) -> String {
     "\(partition): epoch \(block.tag.epoch), clock \(instantText(block.header.clock)), \(grouped(liveKeyCount)) keys, "
       + "\(sizeText(bytes))\n"

@@ -60,6 +60,9 @@ extension CheckpointCommand {
         Terminal.writeError("\(found): \(task.origin)\n")
         tasks.append(task)
       }
+      let order = PartitionOrder(tasks.map(\.place), under: place)
+      if let first = order.misplaced.first { throw CommandFailure(.data, first) }
+      if partition.isEmpty { for sentence in order.missing { Terminal.writeError("warning: \(sentence)\n") } }
       let missing = Set(partition).subtracting(tasks.map(\.partition)).sorted()
       if !missing.isEmpty {
         let names = missing.map(String.init).joined(separator: ", ")
@@ -83,7 +86,8 @@ extension CheckpointCommand {
 
 /// One partition's engine as it was at an epoch, and how far its customers have been written.
 private final class ExportedTask {
-  let partition: Int32
+  let place: PartitionPlace
+  var partition: Int32 { place.partition }
   /// Which state this is.
   let origin: String
   private let engine: RestoredEngine
@@ -117,7 +121,8 @@ private final class ExportedTask {
     do throws(StateError) { try engine.finish() } catch {
       throw CommandFailure(.data, "\(directory), epoch \(block.tag.epoch): \(error)")
     }
-    partition = block.header.partition
+    place = PartitionPlace(
+      directory: directory, partition: block.header.partition, partitionCount: block.header.partitionCount)
     self.engine = engine
     order = engine.task.customersByID()
     origin =

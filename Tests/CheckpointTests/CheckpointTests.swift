@@ -323,7 +323,8 @@ import Testing
     #expect(
       noSpace.description
         == "cannot write /s/p0/log-1.tw at byte 77: No space left on device. "
-        + "Free space or enlarge the volume (or the quota) of state.dir, then start again")
+        + "Free space or enlarge the volume of state.dir (or the quota, or the limit on the size of files), then start again"
+    )
     let bad = CheckpointError.damaged(Damage(path: "/s/p0/log-1.tw", offset: 64, reason: "the checksum is wrong"))
     #expect(
       bad.description

@@ -73,6 +73,30 @@ func testChecksum(_ bytes: Bytes) -> UInt64 { bytes.withUnsafeBytes { tw_xxh3_64
     #expect { try store.state() } throws: { damage(of: $0)?.reason.contains("out of order") == true }
   }
 
+  @Test("an older generation that does not lead to the newest base could not stand in for it")
+  func aGapBeforeTheNewestBase() throws {
+    let disk = ModelDisk(seed: 1)
+    let store = try openNewest(disk)
+    for epoch in 0..<5 as Range<UInt64> {
+      try store.commit(Epoch(changes: [([UInt8(epoch)], [1])]), header(epoch))
+      if epoch == 0 || epoch == 3 { #expect(try store.rewriteNow()) }
+    }
+    let whole = try PartitionReport.verify(directory, on: disk)
+    #expect(whole.isSound && whole.files.count { $0.kind == .base } == 2)
+    let log = directory + "/log-000000000001.tw"
+    let bytes = try #require(disk.contents(of: log))
+    for cut in [bytes.count, 64, nil] {
+      if let cut { disk.setContents(Bytes(bytes.prefix(cut)), of: log) } else { try disk.remove(log) }
+      let report = try PartitionReport.verify(directory, on: disk)
+      #expect(report.isSound == (cut == bytes.count), "\(String(describing: cut))")
+      if report.isSound { continue }
+      #expect(report.error == nil, "the newest is not concerned")
+      #expect(report.firstDamage?.path == directory + "/base-000000000003.tw")
+      #expect(
+        report.firstDamage?.reason.contains("lead to epoch 0 only") == true, "\(report.firstDamage?.reason ?? "")")
+    }
+  }
+
   @Test func anEmptyOrMissingDirectoryIsNoDamage() throws {
     let disk = ModelDisk(seed: 1)
     #expect(throws: DiskError.self) { try PartitionReport.inspect(directory, on: disk) }

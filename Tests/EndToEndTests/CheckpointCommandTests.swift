@@ -2,6 +2,7 @@
 
 import Checkpoint
 import Foundation
+import Glibc
 import SchemaTesting
 import Testing
 
@@ -95,6 +96,73 @@ import Testing
     }
     // Looking changes nothing.
     #expect(try Data(contentsOf: log) == bytes)
+  }
+
+  /// A part of the state that is not there, or cannot be read, is said by every command that goes over all of it.
+  @Test(arguments: ["inspect", "verify"]) func aMissingPartitionIsNamed(command: String) async throws {
+    let p0 = scratch.url.appendingPathComponent("shop/p0")
+    try FileManager.default.removeItem(at: p0)
+    for replacement in ["nothing", "an empty directory", "a file"] {
+      switch replacement {
+      case "an empty directory": try FileManager.default.createDirectory(at: p0, withIntermediateDirectories: false)
+      case "a file":
+        try FileManager.default.removeItem(at: p0)
+        try Data().write(to: p0)
+      default: break
+      }
+      for place in ["", "/shop"] {
+        let outcome = try await Binary.run(["checkpoint", command, scratch.url.path + place])
+        #expect(outcome.status == 0, "\(outcome.errorText)")
+        #expect(outcome.errorText == "warning: shop: partition 0 of 2 is not here\n", "\(replacement)")
+      }
+      let one = try await Binary.run(["checkpoint", command, scratch.url.path + "/shop/p1"])
+      #expect(one.errorText == "")
+    }
+    let copy = scratch.url.path + "-copy"
+    defer { try? FileManager.default.removeItem(atPath: copy) }
+    let backup = try await Binary.run(["checkpoint", "backup", scratch.url.path, "--to", copy])
+    #expect(backup.status == 0)
+    #expect(backup.errorText == "warning: shop: partition 0 of 2 is not here\n")
+  }
+
+  @Test func aDirectoryThatCannotBeReadIsAnError() async throws {
+    let p0 = scratch.url.appendingPathComponent("shop/p0").path
+    try FileManager.default.setAttributes([.posixPermissions: 0], ofItemAtPath: p0)
+    defer { try? FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: p0) }
+    // Root reads everything.
+    guard getuid() != 0 else { return }
+    for command in ["inspect", "verify"] {
+      let outcome = try await Binary.run(["checkpoint", command, scratch.url.path])
+      #expect(outcome.status == 66 && outcome.errorText.contains(p0), "\(outcome.errorText)")
+    }
+  }
+
+  @Test func mixedUpDirectoriesAreNotSound() async throws {
+    let files = FileManager.default
+    try files.removeItem(at: scratch.url.appendingPathComponent("shop/p0"))
+    try files.copyItem(
+      at: scratch.url.appendingPathComponent("shop/p1"), to: scratch.url.appendingPathComponent("shop/p0"))
+    let copy = scratch.url.path + "-copy"
+    for arguments in [
+      ["inspect", scratch.url.path], ["verify", scratch.url.path], ["backup", scratch.url.path, "--to", copy],
+    ] {
+      let outcome = try await Binary.run(["checkpoint"] + arguments)
+      #expect(outcome.status == 65)
+      #expect(
+        outcome.errorText.contains("/shop/p0 holds the state of partition 1: directories were mixed up"),
+        "\(arguments): \(outcome.errorText)")
+    }
+    #expect(!files.fileExists(atPath: copy) && !files.fileExists(atPath: copy + ".partial"))
+  }
+
+  /// `ulimit -f`, LimitFSIZE: a signal would end the process without a word.
+  @Test func aLimitOnTheSizeOfFilesIsSaid() async throws {
+    let binary = try Binary.path.get().path
+    let target = scratch.url.path + "/load.ndjson"
+    let outcome = try await Binary.run(
+      ["-c", "ulimit -f 1; exec '\(binary)' loadgen --events 10000 --output '\(target)'"],
+      of: .success(URL(fileURLWithPath: "/bin/sh")))
+    #expect(outcome.status == 74 && outcome.errorText.contains(target), "\(outcome.status): \(outcome.errorText)")
   }
 
   @Test func unfinishedEndIsNoDamage() async throws {
