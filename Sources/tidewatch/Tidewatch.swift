@@ -27,6 +27,8 @@ struct Tidewatch: AsyncParsableCommand {
   /// On the main actor, so that a command without `async` runs on the main thread and may block.
   @MainActor
   static func main() async {
+    // A limit on the size of files (`ulimit -f`, LimitFSIZE) is a full disk: the write says so.
+    signal(SIGXFSZ, SIG_IGN)
     do {
       var command = try parseAsRoot()
       if var command = command as? any AsyncParsableCommand {
@@ -36,7 +38,9 @@ struct Tidewatch: AsyncParsableCommand {
       }
     } catch let failure as CommandFailure {
       FileHandle.standardError.write(Data("tidewatch: \(failure.message)\n".utf8))
-      Foundation.exit(failure.status.rawValue)
+      // Threads of the Kafka client may be at work still: `exit` would pull their libraries from under them.
+      fflush(nil)
+      _exit(failure.status.rawValue)
     } catch {
       exit(withError: error)
     }
