@@ -260,7 +260,8 @@ extension Configuration {
     state.rewriteMinimumBytes = s.bytes("rewrite_min", state.rewriteMinimumBytes, in: 64 << 10...1 << 40)
     state.rewriteRatio = s.number("rewrite_ratio", state.rewriteRatio, in: 1.5...100)
     state.retention = s.span("retention", state.retention, in: .days(400) ... .days(36_500))
-    state.memoryLimit = s.bytes("memory_limit", state.memoryLimit, in: 0...1 << 50)
+    // A number whose unit was forgotten would stop the daemon at once.
+    state.memoryLimit = s.bytes("memory_limit", state.memoryLimit, in: 64 << 10...1 << 50, zero: "no limit")
     state.lockWait = s.span("lock_wait", state.lockWait, in: .seconds(0) ... .days(1))
     s.finish()
     return state

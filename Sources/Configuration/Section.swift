@@ -166,10 +166,12 @@ final class Section {
     }
   }
 
-  func bytes(_ key: String, _ fallback: Int, in range: ClosedRange<Int>) -> Int {
+  /// - Parameter zero: what 0 means, where it stands for something and lies outside the range.
+  func bytes(_ key: String, _ fallback: Int, in range: ClosedRange<Int>, zero: String? = nil) -> Int {
     let bounds = "\(bytesText(Int64(range.lowerBound))) and \(bytesText(Int64(range.upperBound)))"
-    return read(key, fallback, expected: "a size like 64KiB or 1MiB, between \(bounds)") { text in
-      parseBytes(text).flatMap { range.contains(Int($0)) ? Int($0) : nil }
+    let other = zero.map { ", or 0 for \($0)" } ?? ""
+    return read(key, fallback, expected: "a size like 64KiB or 1MiB, between \(bounds)\(other)") { text in
+      parseBytes(text).flatMap { range.contains(Int($0)) || zero != nil && $0 == 0 ? Int($0) : nil }
     }
   }
 

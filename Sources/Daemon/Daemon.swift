@@ -75,7 +75,10 @@ public struct Daemon: Sendable {
     let log = settings.log
     return Task.detached {
       do { try await server.run() } catch {
-        if !Task.isCancelled { log.error("admin server on \(address.host):\(address.port): \(error)") }
+        if Task.isCancelled { return }
+        log.error(
+          "nobody hears /readyz and /metrics: cannot listen on \(address.host):\(address.port): \(error). If another process "
+            + "does, perhaps another tidewatch, stop it or change admin.listen, then restart")
       }
     }
   }

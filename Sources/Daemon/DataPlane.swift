@@ -112,6 +112,8 @@ package final class DataPlane {
   var wallWatch = WallWatch()
   var ends: [[Int64]]?
   var lastLook: SourceLook?
+  /// Monotonic microseconds; nil while partitions are there.
+  private var joiningSince: Int64?
   var end: DataPlaneEnd?
   var snapshot = DaemonSnapshot()
   var lastPublished: Int64 = .min
@@ -180,6 +182,7 @@ package final class DataPlane {
     answerRebalances()
     startUnlocked()
     guard end == nil else { return }
+    saySlowJoin()
     watchMemory()
     guard end == nil else { return }
     tick()
@@ -191,6 +194,22 @@ package final class DataPlane {
     if !pipeline.hasUncommitted { takeRewrites() }
     if settings.stopAtEnd, isEverythingRead { finishBounded() }
     publish(force: false)
+  }
+
+  /// A group waits for members that died without leaving: whoever starts the daemon should know what for.
+  private func saySlowJoin() {
+    let now = wall.monotonicMicroseconds
+    guard snapshot.phase == .joining else {
+      joiningSince = nil
+      return
+    }
+    let since = joiningSince ?? now
+    joiningSince = since
+    guard snapshot.waiting.isEmpty, now - since > 5_000_000 else { return }
+    snapshot.waiting =
+      "waiting for group \(settings.configuration.kafka.group) to give out its partitions; a member that died without "
+      + "leaving is waited for until its session.timeout.ms is over (45 s, unless kafka.properties says otherwise)"
+    settings.log.info(snapshot.waiting)
   }
 
   // MARK: Start and end

@@ -64,6 +64,8 @@ private let refusals: [Refusal] = [
   Refusal(
     text: minimal + "state: { memory_limit: 4GB5 }\n",
     expected: ["'state.memory_limit' is '4GB5'; it must be a size like"]),
+  Refusal(
+    text: minimal + "state: { memory_limit: 4 }\n", expected: ["between 64KiB and 1048576GiB, or 0 for no limit"]),
   Refusal(text: minimal + "epoch: [1]\n", expected: ["t.yaml:5:8: 'epoch' must be a mapping"]),
   Refusal(text: minimal + "time_zone: ../etc/passwd\n", expected: ["'time_zone' is '../etc/passwd'"]),
   Refusal(text: minimal + "admin: { listen: 0.0.0.0:9464 }\n", expected: ["it must be on loopback"]),

@@ -46,11 +46,12 @@ private func settings(
   var factory = CountingFactory(topics: 2)
   factory.bytesPerRecord = { watch.bytesPerRecord }
   var settings = DataPlaneSettings(
-    configuration: try cluster.configuration(delivery, state: "memory_limit: \(limit)"), factory: factory,
+    configuration: try cluster.configuration(delivery), factory: factory,
     log: Log(level: .info) { _, line in
       watch.hear(line)
       hear(line)
     })
+  settings.configuration.state.memoryLimit = limit
   settings.configuration.epoch.maxEvents = maxEvents
   settings.disk = disk
   return settings
