@@ -37,6 +37,9 @@ public struct PartitionReport: Sendable {
   /// The newest epochs of it, newest last.
   public var blocks: [EpochBlock] = []
   public var tornTail: TornTail?
+  /// Set when the files of the older generation lead to this epoch only (one was lost, or set aside by a repair), so that it
+  /// could not stand in for the newest base. No damage: nothing rests on it.
+  public var olderEnd: UInt64?
   /// What operators did, in all good blocks and bases, the oldest first.
   public var interventions: [RecordedIntervention] = []
   /// Of the newest epoch; only after `verify` and without damage.
@@ -102,12 +105,9 @@ extension PartitionReport {
     walk.lastLog = known.filter { $0.kind == .log && !$0.isTemporary }.map(\.epoch).max()
     // A base of epoch E belongs between the log that ends with E and the log that begins with E + 1.
     for name in known.sorted(by: { ($0.epoch, $0.kind == .base ? 1 : 0) < ($1.epoch, $1.kind == .base ? 1 : 0) }) {
-      let file = walk.visit(name)
-      if let gap = walk.takeGap(), let last = report.files.indices.last, report.files[last].damage == nil {
-        report.files[last].damage = gap
-      }
-      report.files.append(file)
+      report.files.append(walk.visit(name))
     }
+    report.olderEnd = walk.olderEnd
     report.interventions = walk.interventions
     for name in names.sorted() where FileName(name) == nil {
       let size = try? disk.open(CheckpointLayout.join(directory, name), .read).size()
@@ -151,7 +151,8 @@ extension PartitionReport {
     /// left over.
     var olderBase: UInt64?
     private var isPastOlderBase = false
-    private var gap: Damage?
+    /// Where that chain is cut, the last epoch before.
+    private(set) var olderEnd: UInt64?
     /// What the next log must continue; nil when the file before it is missing or bad.
     private var position: LogPosition?
     private(set) var interventions: [RecordedIntervention] = []
@@ -162,20 +163,9 @@ extension PartitionReport {
       self.checkEntries = checkEntries
     }
 
-    /// Files that should lie before the one visited last are missing or cut: of the file before it.
-    mutating func takeGap() -> Damage? {
-      defer { gap = nil }
-      return gap
-    }
-
     /// The next file must begin with `epoch`; older ones that do not lead there could not stand in for the newest base.
-    private mutating func expect(_ epoch: UInt64, in name: FileName) {
-      guard isPastOlderBase, let position, position.epoch < epoch else { return }
-      gap = Damage(
-        path: CheckpointLayout.join(directory, name.text), offset: 0,
-        reason:
-          "the files before it lead to epoch \(position.epoch - 1) only: the older generation is cut, or a part of it is gone"
-      )
+    private mutating func expect(_ epoch: UInt64) {
+      if isPastOlderBase, let position, position.epoch < epoch { olderEnd = position.epoch - 1 }
     }
 
     mutating func visit(_ name: FileName) -> File {
@@ -220,7 +210,7 @@ extension PartitionReport {
             path: CheckpointLayout.join(directory, base.name), offset: 0,
             reason: "the base is not of the state that the log before it leads to"))
       }
-      expect(base.epoch + 1, in: name)
+      expect(base.epoch + 1)
       if base.epoch == olderBase { isPastOlderBase = true }
       position = LogPosition(
         lineage: base.lineage, epoch: base.epoch + 1, chain: base.chain, partition: base.header.partition)
@@ -237,7 +227,7 @@ extension PartitionReport {
 
     private mutating func visitLog(_ name: FileName, _ file: inout File) throws(CheckpointError) {
       let path = CheckpointLayout.join(directory, name.text)
-      expect(name.epoch, in: name)
+      expect(name.epoch)
       // A log whose predecessor was removed with an older generation is judged by itself.
       let expected = position?.epoch == name.epoch ? position : nil
       var decompressor = EntryDecompressor()

@@ -49,6 +49,9 @@ extension PartitionReport {
       lines.append("    " + file.text)
       if let damage = file.damage { lines.append("      damaged: \(damage)") }
     }
+    if let olderEnd {
+      lines.append("  older         leads to epoch \(olderEnd) only, and could not stand in for the newest base")
+    }
     if let tornTail { lines.append("  unfinished    \(tornTail); opening cuts it off") }
     if let error { lines.append("  cannot open   \(error)") }
     return lines.joined(separator: "\n") + "\n"

@@ -234,7 +234,8 @@ extension CrashTests {
           mixed.status == 70 && mixed.errors.contains("holds the state of partition 1, not of 0"), mixed.errors)
         let command = try need(CrashBench.commands(in: mixed.errors).first, mixed.errors)
         let shown = try bench.tidewatch(command)
-        try expect(shown.status == 0 && shown.output.contains("partition     1 of 2"), shown.all)
+        try expect(shown.status == 65 && shown.output.contains("partition     1 of 2"), shown.all)
+        try expect(shown.all.contains("\(group)/p0 holds the state of partition 1"), shown.all)
         try swapDirectories()
 
         try files.moveItem(atPath: group, toPath: "\(group).elsewhere")

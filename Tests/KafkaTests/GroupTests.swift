@@ -12,6 +12,8 @@ extension KafkaTests {
       var batch = MessageBatch(capacity: 100)
       var owned: Set<TopicPartition> = []
       var history: [RebalanceEvent] = []
+      /// Takes nothing of what it is assigned.
+      var declines = false
 
       init(_ consumer: Consumer) { self.consumer = consumer }
 
@@ -20,8 +22,8 @@ extension KafkaTests {
           history.append(event)
           switch event {
           case .assigned(let partitions):
-            owned = Set(partitions)
-            try consumer.assign(partitions.map { PartitionOffset($0, offset: 0) })
+            owned = declines ? [] : Set(partitions)
+            try consumer.assign(owned.map { PartitionOffset($0, offset: 0) })
           case .revoked, .lost:
             owned = []
             try consumer.unassign()
@@ -77,6 +79,21 @@ extension KafkaTests {
       try second.consumer.close()
       try poll([first]) { first.owned == all }
       try first.consumer.close()
+    }
+
+    /// Not so after an `unassign`: librdkafka would go on waiting for the answer.
+    @Test func whoDeclinesAnAssignmentHearsOfTheNext() throws {
+      let broker = try TestBroker()
+      let topic = try broker.newTopic("declined", partitionCount: 4)
+      let group = TestBroker.uniqueName("group")
+      let first = Member(try broker.consumer(group: group))
+      first.declines = true
+      try first.consumer.subscribe(to: [topic])
+      try poll([first]) { first.history.count == 1 }
+      first.declines = false
+      let second = Member(try broker.consumer(group: group))
+      try second.consumer.subscribe(to: [topic])
+      try poll([first, second]) { first.owned.count == 2 && second.owned.count == 2 }
     }
 
     /// Co-partitioned topics stay together, which is why the assignor is range.
