@@ -43,8 +43,7 @@ public enum CheckpointError: Error, Hashable, Sendable, CustomStringConvertible 
     switch self {
     case .disk(let error): return error.description
     case .damaged(let damage):
-      let directory = damage.path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
-        .joined(separator: "/")
+      let directory = CheckpointLayout.parent(of: damage.path)
       return "damaged checkpoint: \(damage). Nothing was changed. "
         + "Stop the daemon and run `tidewatch checkpoint repair \(directory)`, which shows what can be saved and changes "
         + "nothing before it is told to"

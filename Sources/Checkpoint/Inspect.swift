@@ -130,8 +130,10 @@ extension PartitionReport {
 
     epochs = generation.epochs
     guard let epochs else { return }
-    place = PartitionPlace(directory, try generation.block(of: epochs.upperBound, on: disk).header)
-    for epoch in epochs.suffix(max(0, blockLimit)) { blocks.append(try generation.block(of: epoch, on: disk)) }
+    // The newest is read in any case: it tells whose state this is.
+    for epoch in epochs.suffix(max(1, blockLimit)) { blocks.append(try generation.block(of: epoch, on: disk)) }
+    place = blocks.last.map { PartitionPlace(directory, $0.header) }
+    if blockLimit < 1 { blocks = [] }
     if reads == .heads { return }
     var live = LiveEntryReader(generation.plan(upTo: epochs.upperBound), on: disk)
     var totals = BaseTotals()

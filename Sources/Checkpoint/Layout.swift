@@ -46,6 +46,19 @@ public enum CheckpointLayout {
     return try look(path, depth: 2)
   }
 
+  /// The partition whose directory this is by its name; nil for one of another form.
+  public static func partition(named directory: String) -> Int32? {
+    let name = directory.split(separator: "/").last ?? ""
+    guard name.first == "p", let number = Int32(name.dropFirst()), name == "p\(number)" else { return nil }
+    return number
+  }
+
+  /// The directory that holds a file or a directory: a group's, of one of its partitions.
+  public static func parent(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
   static let lockName = "lock"
 
   static func join(_ directory: String, _ name: String) -> String {

@@ -11,7 +11,7 @@ public struct PosixDisk: Disk {
       prefix += prefix.isEmpty || prefix.hasSuffix("/") ? String(part) : "/" + part
       if mkdir(prefix, 0o750) == 0 {
         // A new directory is an entry of its parent, which must be durable before files in it count as such.
-        try syncDirectory(parent(of: prefix))
+        try syncDirectory(CheckpointLayout.parent(of: prefix))
         continue
       }
       let code = errno
@@ -19,11 +19,6 @@ public struct PosixDisk: Disk {
       if stat(prefix, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { continue }
       throw DiskError(.createDirectory, path: prefix, code: code)
     }
-  }
-
-  private func parent(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
   public func list(_ directory: String) throws(DiskError) -> [String] {

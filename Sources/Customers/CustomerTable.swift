@@ -321,13 +321,10 @@ public struct CustomerTable: ~Copyable {
     let ahead = 16
     for place in 0..<dirtySlots.count {
       if place + ahead < dirtySlots.count {
-        let next = slot(dirtySlots[place + ahead])
-        tw_prefetch(next)
-        tw_prefetch(UnsafeRawPointer(next) + 64)
+        places.prefetchRecord(of: CustomerIndex(number: dirtySlots[place + ahead]))
       }
-      if place + ahead / 2 < dirtySlots.count, let tail = slot(dirtySlots[place + ahead / 2]).pointee.tail {
-        tw_prefetch(tail)
-        tw_prefetch(tail + 64)
+      if place + ahead / 2 < dirtySlots.count {
+        places.prefetchTail(of: CustomerIndex(number: dirtySlots[place + ahead / 2]))
       }
       let slot = slot(dirtySlots[place])
       if slot.pointee.tail != nil { list.append(kind: kind, CustomerRecord(slot: slot)) }  // not removed

@@ -95,7 +95,7 @@ public struct CustomerRecord {
   /// The tail is moved anyway: a larger one gives up what it needed for orders and days that are past. Returns its new
   /// capacity.
   func trim(from capacity: Int) -> Int {
-    guard capacity > 512 else { return capacity }
+    guard capacity > TailArena.smallAtMost else { return capacity }
     let wanted = min(capacity, TailArena.capacity(for: tailBytes + Self.roomToGrow))
     slot.pointee.tailCapacity = wanted
     return wanted
@@ -106,7 +106,8 @@ public struct CustomerRecord {
     let used = tailBytes
     let capacity = slot.pointee.tailCapacity
     if used + grown > capacity {
-      let newCapacity = TailArena.capacity(for: used + grown + (used < 512 ? CustomerRecord.roomToGrow : 0))
+      let newCapacity = TailArena.capacity(
+        for: used + grown + (used < TailArena.smallAtMost ? CustomerRecord.roomToGrow : 0))
       let block = arena.allocate(capacity: newCapacity, owner: tailOwner)
       if let old = slot.pointee.tail {
         block.copyMemory(from: old, byteCount: place)

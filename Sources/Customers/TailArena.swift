@@ -16,6 +16,8 @@ package struct TailArena: ~Copyable {
   static let pageBytes = 4096
   /// Larger blocks come straight from the system allocator, and stay where they are.
   static let largestPooled = 4096
+  /// Blocks up to here get no slack of their own.
+  static let smallAtMost = 512
   private static let chunkBytes = 1 << 20
   /// Also the alignment of a segment, so that a block's segment follows from its address.
   private static let segmentBytes = 1 << 16
@@ -66,7 +68,7 @@ package struct TailArena: ~Copyable {
   /// The capacity that a request for `bytes` gets. Small blocks get no slack, since most customers are small and grow
   /// rarely; larger ones a twenty-fourth or a quarter, so that growth is amortised.
   package static func capacity(for bytes: Int) -> Int {
-    if bytes <= 512 { return max(granule, (bytes + granule - 1) / granule * granule) }
+    if bytes <= smallAtMost { return max(granule, (bytes + granule - 1) / granule * granule) }
     let wanted = (bytes + bytes / 24 + granule - 1) / granule * granule
     if wanted <= largestPooled { return wanted }
     return (bytes + bytes / 4 + pageBytes - 1) / pageBytes * pageBytes

@@ -43,7 +43,7 @@ extension DataPlane {
       throw HaltPartition(
         "\(directory) holds the state of partition \(header.partition), not of \(partition): directories were mixed up. Stop "
           + "the daemon and give each directory the name of the partition in it; `tidewatch checkpoint inspect "
-          + "\(OperatorCommands.quoted(groupDirectory(directory)))` shows which that is")
+          + "\(OperatorCommands.quoted(CheckpointLayout.parent(of: directory)))` shows which that is")
     }
     try check(count: header.partitionCount, in: directory)
     let revision = settings.factory.versions.rulesRevision
@@ -57,9 +57,9 @@ extension DataPlane {
 
   /// A partition without state may be one that was added: then the states beside it were built with fewer of them.
   func checkSiblings(of partition: Int32, _ directory: String) throws {
-    let group = groupDirectory(directory)
+    let group = CheckpointLayout.parent(of: directory)
     let names = (try? settings.disk.list(group)) ?? []
-    let others = names.compactMap { $0.hasPrefix("p") ? Int32($0.dropFirst()) : nil }.filter { $0 != partition }
+    let others = names.compactMap { CheckpointLayout.partition(named: $0) }.filter { $0 != partition }
       .sorted()
     for other in others {
       let place = "\(group)/p\(other)"
@@ -88,7 +88,4 @@ extension DataPlane {
       + "partition their key no longer belongs to become dead letters (wrong_partition)"
   }
 
-  private func groupDirectory(_ directory: String) -> String {
-    directory.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
-  }
 }

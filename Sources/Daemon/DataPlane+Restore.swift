@@ -96,7 +96,7 @@ extension DataPlane {
       if tasks.isEmpty && halted.count + locked.count < partitions.count {
         wait(for: "what the start committed was refused; reading the committed offsets again")
         do { pendingRebalances += try consumer.poll(timeoutMilliseconds: 0) { _ in } } catch { wait(for: "\(error)") }
-        guard case .restoring = ownership.state, pendingRebalances.isEmpty else { return }
+        guard pendingRebalances.isEmpty else { return }
         continue
       }
       break

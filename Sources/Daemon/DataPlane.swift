@@ -268,14 +268,14 @@ package final class DataPlane {
     for task in orderedTasks where task.halted == nil {
       if let until = settings.until, settings.configuration.clock == .event {
         while task.logic.advance(to: until, maxTimers: 10_000) {
-          guard keepEpochBounded(task) else { return }
+          guard keepEpochBounded() else { return }
         }
       }
       guard settings.configuration.outputs.customerProfiles.enabled else { continue }
       var place: Int? = 0
       while let start = place {
         place = task.logic.emitProfiles(from: start, limit: 10_000)
-        guard keepEpochBounded(task) else { return }
+        guard keepEpochBounded() else { return }
       }
     }
     settings.log.info("everything is read: finishing")
@@ -293,7 +293,7 @@ package final class DataPlane {
   }
 
   /// Keeps an epoch within bounds; false when the end has to be begun again, or never.
-  private func keepEpochBounded(_ task: TaskRuntime) -> Bool {
+  private func keepEpochBounded() -> Bool {
     beat()
     lookAtTasks()
     if epoch.isFull(settings.configuration.epoch) { advance(.full) }

@@ -266,10 +266,9 @@ public struct EngineTask: ~Copyable {
     let entry = timers.pop()
     // Who comes first now was mostly second before, and its record is there to say where the tail is.
     let places = table.places
-    timers.forEachNext {
-      places.prefetchTail(of: $0)
-    } second: {
-      places.prefetchRecord(of: $0)
+    if let first = timers.customer(at: 0) { places.prefetchTail(of: first) }
+    for place in 1...2 {
+      if let second = timers.customer(at: place) { places.prefetchRecord(of: second) }
     }
     return entry
   }

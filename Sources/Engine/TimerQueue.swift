@@ -16,14 +16,10 @@ struct TimerQueue: Sendable {
     heap.isEmpty ? .distantFuture : Instant(seconds: Int64(heap[0] >> 32))
   }
 
-  /// The customers of the first entry and of those that may come first after it.
+  /// Whose entry stands there in the heap: the first is at 0, those that may come after it are at 1 and 2.
   @inline(__always)
-  func forEachNext(first: (CustomerIndex) -> Void, second: (CustomerIndex) -> Void) {
-    guard let root = heap.first else { return }
-    first(CustomerIndex(number: UInt32(truncatingIfNeeded: root)))
-    for place in 1..<min(3, heap.count) {
-      second(CustomerIndex(number: UInt32(truncatingIfNeeded: heap[place])))
-    }
+  func customer(at place: Int) -> CustomerIndex? {
+    place < heap.count ? CustomerIndex(number: UInt32(truncatingIfNeeded: heap[place])) : nil
   }
 
   /// `due` is a whole second; beyond 2106 it is not kept (nothing a rule solves for lies there).

@@ -53,7 +53,7 @@ extension CheckpointCommand {
         for partition in partitions {
           let relative = String(partition.dropFirst(source.count))
           if let backup = try PartitionBackup.copy(partition, to: partial + relative) {
-            copied.append(backup.place(partition))
+            copied.append(PartitionPlace(partition, backup.block.header))
             Terminal.write(backup.text(of: partition))
           } else {
             try files.removeItem(atPath: partial + relative)
@@ -61,8 +61,8 @@ extension CheckpointCommand {
           }
         }
         let order = PartitionOrder(copied, under: source)
-        if let first = order.misplaced.first { throw CommandFailure(.data, first) }
-        for sentence in order.missing { Terminal.writeError("warning: \(sentence)\n") }
+        try order.refuseMisplaced()
+        order.warnOfMissing()
         if copied.isEmpty { throw CommandFailure(.noInput, "there is no epoch yet in \(source): nothing to copy") }
         let disk = PosixDisk()
         try disk.rename(partial, to: target)
@@ -87,11 +87,6 @@ extension CheckpointCommand {
 }
 
 extension PartitionBackup {
-  fileprivate func place(_ partition: String) -> PartitionPlace {
-    PartitionPlace(
-      directory: partition, partition: block.header.partition, partitionCount: block.header.partitionCount)
-  }
-
   fileprivate func text(of partition: String) -> String {
     "\(partition): epoch \(block.tag.epoch), clock \(instantText(block.header.clock)), \(grouped(liveKeyCount)) keys, "
       + "\(sizeText(bytes))\n"

@@ -84,11 +84,21 @@ private func report(
     Terminal.write(reports.map(\.text).joined(separator: "\n"))
   }
   let order = PartitionOrder(reports.compactMap(\.place), under: options.directory)
-  for sentence in order.missing { Terminal.writeError("warning: \(sentence)\n") }
+  order.warnOfMissing()
   let bad = reports.filter { !$0.isSound }
   if let first = bad.first {
     let reason = first.error?.description ?? first.firstDamage?.description ?? "damaged"
     throw CommandFailure(.data, "\(bad.count) of \(reports.count) partitions are not sound. \(reason)")
   }
-  if let first = order.misplaced.first { throw CommandFailure(.data, first) }
+  try order.refuseMisplaced()
+}
+
+extension PartitionOrder {
+  func warnOfMissing() {
+    for sentence in missing { Terminal.writeError("warning: \(sentence)\n") }
+  }
+
+  func refuseMisplaced() throws {
+    if let first = misplaced.first { throw CommandFailure(.data, first) }
+  }
 }

@@ -50,9 +50,9 @@ extension CheckpointCommand {
       let settings = try configuration.engineSettings()
       let place =
         directory
-        ?? CheckpointLayout.directory(
-          state: configuration.state.directory, name: configuration.kafka.group, partition: 0
-        ).split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+        ?? CheckpointLayout.parent(
+          of: CheckpointLayout.directory(
+            state: configuration.state.directory, name: configuration.kafka.group, partition: 0))
       var tasks: [ExportedTask] = []
       for found in try checkpointPartitions(under: place) {
         guard let task = try ExportedTask(found, settings: settings, versions: versions, only: partition, epoch: epoch)
@@ -61,8 +61,8 @@ extension CheckpointCommand {
         tasks.append(task)
       }
       let order = PartitionOrder(tasks.map(\.place), under: place)
-      if let first = order.misplaced.first { throw CommandFailure(.data, first) }
-      if partition.isEmpty { for sentence in order.missing { Terminal.writeError("warning: \(sentence)\n") } }
+      try order.refuseMisplaced()
+      if partition.isEmpty { order.warnOfMissing() }
       let missing = Set(partition).subtracting(tasks.map(\.partition)).sorted()
       if !missing.isEmpty {
         let names = missing.map(String.init).joined(separator: ", ")
@@ -121,8 +121,7 @@ private final class ExportedTask {
     do throws(StateError) { try engine.finish() } catch {
       throw CommandFailure(.data, "\(directory), epoch \(block.tag.epoch): \(error)")
     }
-    place = PartitionPlace(
-      directory: directory, partition: block.header.partition, partitionCount: block.header.partitionCount)
+    place = PartitionPlace(directory, block.header)
     self.engine = engine
     order = engine.task.customersByID()
     origin =
