@@ -18,20 +18,32 @@ extension PartitionStore {
       let takesUncommitted = false
     #endif
     guard case .ready = phase, rewriting == nil, let newest = newestHeader,
-      confirmed == newest.epoch || takesUncommitted,
-      generation.base?.epoch != newest.epoch, let lineage = generation.lineage
+      confirmed == newest.epoch || takesUncommitted, generation.base?.epoch != newest.epoch,
+      isRewriteDue || evenIfShort
     else { return nil }
-    let bytes = logBytes
-    let bound = max(policy.logBytesMin, UInt64(policy.logRatio * Double(baseBytes)), retryAtLogBytes)
-    if bytes <= bound && !evenIfShort { return nil }
-
-    if let last = generation.segments.last, !last.blocks.isEmpty {
-      try startSegment(epoch: last.nextEpoch, chain: last.endChain, lineage: lineage, isFirst: false)
-    }
+    try closeLog()
     rewriting = newest.epoch
     return BaseRewriter(
       plan: generation.plan(upTo: newest.epoch), header: newest,
       chain: generation.segments[generation.segments.count - 1].startChain, disk: disk)
+  }
+
+  /// Whether the log has grown far enough beyond the base, and no rewrite is under way.
+  public var isRewriteDue: Bool {
+    rewriting == nil
+      && logBytes > max(policy.logBytesMin, UInt64(policy.logRatio * Double(baseBytes)), retryAtLogBytes)
+  }
+
+  /// Nothing has been appended since the log was closed: `startRewriteIfDue` has no file to make.
+  public var isLogClosed: Bool { generation.segments.last?.blocks.isEmpty ?? false }
+
+  /// Begins a new log behind the synced blocks, which a rewrite then reads; does nothing if the log has none. Three syncs:
+  /// for whoever has the time that the caller of `startRewriteIfDue` may not have.
+  /// - Throws: `.misuse` with a block that is not synced; `.disk`, after which the store may be poisoned.
+  public func closeLog() throws(CheckpointError) {
+    guard case .ready = phase else { throw .misuse("closing the log while the store is \(phaseName)") }
+    guard let last = generation.segments.last, !last.blocks.isEmpty, let lineage = generation.lineage else { return }
+    try startSegment(epoch: last.nextEpoch, chain: last.endChain, lineage: lineage, isFirst: false)
   }
 
   /// Takes over the new base, or remembers that it failed: then the older generation and its log go on, and another

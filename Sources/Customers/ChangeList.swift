@@ -1,12 +1,18 @@
-// What changed in a task, on its way to a checkpoint: copied out of the tables while records wait, made into entries by
-// another thread.
+// What changed in a task, on its way to a checkpoint: copied out of the tables between records, made into entries by another
+// thread.
 
 /// Entries of a checkpoint, in order. In one thread's hands at a time; its memory stays for the next use.
+///
+/// Customers may be copied ahead of the epoch's end. One that changes again is copied again, and its earlier entry is
+/// dropped.
 public final class ChangeList {
   private var memory: UnsafeMutableRawPointer
   private var capacity: Int
   private var used = 0
+  /// Entries, without those dropped.
   public private(set) var count = 0
+  /// Where the entries of those copied ahead are, by the number of their slot.
+  private var ahead: [UInt32: Int] = [:]
 
   /// Before each entry.
   private struct Head {
@@ -15,14 +21,13 @@ public final class ChangeList {
     var valueBytes: UInt32
 
     static let removed = UInt32.max
+    /// Set in `keyBytes`: a later entry is in this one's place.
+    static let dropped: UInt32 = 1 << 31
     static let stride = 8
   }
 
-  /// Memory beyond this is given back by `removeAll`.
-  private static let keptBytes = 64 << 20
-
   public init() {
-    capacity = 4096
+    capacity = 4_096
     memory = .allocate(byteCount: capacity, alignment: 16)
   }
 
@@ -33,11 +38,7 @@ public final class ChangeList {
   public func removeAll() {
     used = 0
     count = 0
-    if capacity > Self.keptBytes {
-      memory.deallocate()
-      capacity = 4096
-      memory = .allocate(byteCount: capacity, alignment: 16)
-    }
+    if !ahead.isEmpty { ahead.removeAll(keepingCapacity: true) }
   }
 
   // MARK: Adding
@@ -55,13 +56,26 @@ public final class ChangeList {
     if let value { add(value) }
   }
 
-  /// Adds a customer under `kind` and its id.
-  func append(kind: UInt8, _ record: CustomerRecord) {
+  /// Adds a customer under `kind` and its id, in place of what was copied ahead of this slot.
+  ///
+  /// - Parameter isAhead: it may come again before `removeAll`.
+  func append(kind: UInt8, _ record: CustomerRecord, slot: UInt32, isAhead: Bool) {
+    if isAhead {
+      if let earlier = ahead.updateValue(used, forKey: slot) { drop(earlier) }
+    } else if !ahead.isEmpty, let earlier = ahead[slot] {
+      drop(earlier)
+    }
     let id = record.id
     begin(Head(keyBytes: UInt32(id.count + 1), valueBytes: UInt32(record.encodedBytes)))
     add(kind)
     add(id)
     record.forEachEncodedRun { add($0) }
+  }
+
+  private func drop(_ place: Int) {
+    let keyBytes = (memory + place).loadUnaligned(as: UInt32.self)
+    (memory + place).storeBytes(of: keyBytes | Head.dropped, as: UInt32.self)
+    count -= 1
   }
 
   @inline(__always)
@@ -86,6 +100,12 @@ public final class ChangeList {
     used += 1
   }
 
+  /// Sees that about so many more entries of the size of those that are there fit without another growth, which copies all of
+  /// them into memory that nobody has touched.
+  func reserveRoom(for more: Int) {
+    if count > 0 { reserve(used / count * more * 3 / 2) }
+  }
+
   private func reserve(_ wanted: Int) {
     guard used + wanted > capacity else { return }
     capacity = max(capacity * 2, used + wanted)
@@ -103,7 +123,8 @@ public final class ChangeList {
   {
     var place = 0
     while place < used {
-      let keyBytes = Int((memory + place).loadUnaligned(as: UInt32.self))
+      let keyWord = (memory + place).loadUnaligned(as: UInt32.self)
+      let keyBytes = Int(keyWord & ~Head.dropped)
       let valueBytes = (memory + place + 4).loadUnaligned(as: UInt32.self)
       place += Head.stride
       let key = UnsafeRawBufferPointer(start: memory + place, count: keyBytes)
@@ -114,7 +135,7 @@ public final class ChangeList {
       }
       let value = UnsafeRawBufferPointer(start: memory + place, count: Int(valueBytes))
       place += Int(valueBytes)
-      try body(key, value)
+      if keyWord & Head.dropped == 0 { try body(key, value) }
     }
   }
 }

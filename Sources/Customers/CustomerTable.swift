@@ -62,8 +62,9 @@ public struct CustomerTable: ~Copyable {
   private var freeSlots: [UInt32] = []
   private var index: SlotIndex
   var arena = TailArena()
-  /// Slots changed since the last `takeDirty`, in the order of their first change.
+  /// Slots changed since they were last taken, in the order of their first change: those from `firstDirty` on.
   private var dirtySlots: [UInt32] = []
+  private var firstDirty = 0
   /// Ids of the customers removed since the last `drainRemoved`, each behind its length (2 bytes, little-endian).
   private var removedIDs: [UInt8] = []
   /// Places of customers whom a checkpoint being restored has removed again.
@@ -313,24 +314,47 @@ public struct CustomerTable: ~Copyable {
   }
 
   /// How many customers the next `takeDirty` will look at.
-  public var dirtyCount: Int { dirtySlots.count }
+  public var dirtyCount: Int { dirtySlots.count - firstDirty }
 
-  /// Adds each customer changed since the last call to `list`, under keys of `kind` and the id.
+  /// Adds each customer changed since it was last taken to `list`, under keys of `kind` and the id.
   public mutating func takeDirty(into list: ChangeList, kind: UInt8) {
+    takeDirty(into: list, kind: kind, leaving: 0, isAhead: false)
+  }
+
+  /// Likewise, before the end of an epoch: all but those `leaving` that changed last. Whoever changes again is taken
+  /// again.
+  public mutating func takeDirtyAhead(into list: ChangeList, kind: UInt8, leaving: Int) {
+    takeDirty(into: list, kind: kind, leaving: leaving, isAhead: true)
+    list.reserveRoom(for: leaving)
+  }
+
+  private mutating func takeDirty(into list: ChangeList, kind: UInt8, leaving: Int, isAhead: Bool) {
     // Far apart in memory: it is asked for some records ahead, headers first.
-    let ahead = 16
-    for place in 0..<dirtySlots.count {
-      if place + ahead < dirtySlots.count {
-        places.prefetchRecord(of: CustomerIndex(number: dirtySlots[place + ahead]))
+    let prefetched = 16
+    let end = dirtySlots.count - leaving
+    for place in firstDirty..<max(firstDirty, end) {
+      if place + prefetched < end {
+        places.prefetchRecord(of: CustomerIndex(number: dirtySlots[place + prefetched]))
       }
-      if place + ahead / 2 < dirtySlots.count {
-        places.prefetchTail(of: CustomerIndex(number: dirtySlots[place + ahead / 2]))
+      if place + prefetched / 2 < end {
+        places.prefetchTail(of: CustomerIndex(number: dirtySlots[place + prefetched / 2]))
       }
-      let slot = slot(dirtySlots[place])
-      if slot.pointee.tail != nil { list.append(kind: kind, CustomerRecord(slot: slot)) }  // not removed
+      let number = dirtySlots[place]
+      let slot = slot(number)
+      if slot.pointee.tail != nil {  // not removed
+        list.append(kind: kind, CustomerRecord(slot: slot), slot: number, isAhead: isAhead)
+      }
       slot.pointee.dirty = false
     }
-    dirtySlots.removeAll(keepingCapacity: true)
+    firstDirty = max(firstDirty, end)
+    if firstDirty == dirtySlots.count {
+      dirtySlots.removeAll(keepingCapacity: true)
+      firstDirty = 0
+    } else if firstDirty > 2 * leaving + 1_024 {
+      // Few are left: the array would grow with the epoch otherwise.
+      dirtySlots.removeSubrange(0..<firstDirty)
+      firstDirty = 0
+    }
   }
 
   /// Puts back an encoded record under its id, replacing an older one.

@@ -115,6 +115,7 @@ final class Committer {
         if hasGivenUp, case .retry = outcome { action = machine.giveUp() } else { action = machine.finish(outcome) }
       case .committed:
         waiting = ""
+        closeLogs(epoch)
         return .committed
       case .aborted:
         // Read again it would come to the same: what no topic takes is an operator's.
@@ -222,6 +223,14 @@ final class Committer {
       } catch { return .halt("partition \(task.partition): \(error)") }
     }
     return .done
+  }
+
+  /// Where a rewrite is due: the data plane has no time for the disk. Failing is no harm to what is committed; if the store
+  /// can go on, the data plane tries again.
+  private func closeLogs(_ epoch: SealedEpoch) {
+    for task in epoch.members where task.closesLog {
+      do { try task.store.closeLog() } catch { log.warning("partition \(task.partition): \(error)") }
+    }
   }
 
   private func produce(_ epoch: SealedEpoch) -> StepOutcome {

@@ -97,12 +97,15 @@ extension DataPlane {
     let began = wall.monotonicMicroseconds
     let withOutbox = settings.configuration.delivery == .atLeastOnce
     var sealed: [SealedTask] = []
-    for task in members(kind) {
+    let members = members(kind)
+    let toRewrite = taskToRewrite(of: members)
+    for task in members {
       do {
-        sealed.append(
-          try task.seal(
-            topics: topics, versions: settings.factory.versions, withOutbox: withOutbox,
-            cleanShutdown: kind == .finalOfProcess))
+        let one = try task.seal(
+          topics: topics, versions: settings.factory.versions, withOutbox: withOutbox,
+          cleanShutdown: kind == .finalOfProcess)
+        one.closesLog = task.partition == toRewrite
+        sealed.append(one)
       } catch {
         end = DataPlaneEnd(.halted, "partition \(task.partition): \(error)")
         advance(.ended)

@@ -153,7 +153,13 @@ extension DataPlane {
     }
   }
 
-  func lookAtTasks() { epoch.look(at: tasksByPartition.lazy.compactMap { $0?.logic }) }
+  func lookAtTasks() {
+    let leaving = settings.copying.leaving / max(1, tasks.count)
+    for task in tasksByPartition where task?.halted == nil {
+      task?.copyAhead(leaving: leaving, atLeast: settings.copying.atOnce)
+    }
+    epoch.look(at: tasksByPartition.lazy.compactMap { $0 })
+  }
 
   /// Of a wave of timers due together, in all partitions, between two looks for records: some milliseconds of work.
   private static let timersAtOnce = 400

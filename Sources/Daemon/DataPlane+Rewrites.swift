@@ -4,13 +4,26 @@ import Checkpoint
 import Kafka
 
 extension DataPlane {
+  /// The tasks, in the order in which their bases are looked at: where the disk is slow, the first partitions must not keep
+  /// the others waiting for ever.
+  private var tasksInTurn: [TaskRuntime] {
+    let all = orderedTasks
+    let turn = all.firstIndex { $0.partition > lastRewritten } ?? 0
+    return (all[turn...] + all[..<turn]).filter { $0.halted == nil }
+  }
+
+  /// Whose log the committer should close behind the epoch that is being sealed, so that a rewrite can begin: one of its
+  /// members, whose stores are ours until then.
+  func taskToRewrite(of members: [TaskRuntime]) -> Int32? {
+    guard rewrites.isIdle else { return nil }
+    return tasksInTurn.first { task in task.store.isRewriteDue && members.contains { $0 === task } }?.partition
+  }
+
+  /// Takes over what is finished, and begins the next of those whose log is closed.
   func takeRewrites() {
     if let (partition, result) = rewrites.takeFinished() { finishRewrite(partition, result) }
     guard rewrites.isIdle else { return }
-    // In turns: where the disk is slow, the first partitions must not keep the others waiting for ever.
-    let all = orderedTasks
-    let turn = all.firstIndex { $0.partition > lastRewritten } ?? 0
-    for task in all[turn...] + all[..<turn] where task.halted == nil {
+    for task in tasksInTurn where task.store.isLogClosed {
       do {
         guard let rewriter = try task.store.startRewriteIfDue() else { continue }
         lastRewritten = task.partition

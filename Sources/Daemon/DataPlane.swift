@@ -24,6 +24,7 @@ public struct DataPlaneSettings: Sendable {
   public var threads: any Threads = SystemThreads()
   /// Partitions that are opened and restored at once, 1 or more; each takes a core.
   public var restoreThreads = max(1, min(8, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+  public var copying = CopyingAhead()
   /// Where the identities of new states come from.
   public var makeLineage: @Sendable () -> Lineage = { .random() }
   public var log: Log
@@ -36,6 +37,19 @@ public struct DataPlaneSettings: Sendable {
     self.configuration = configuration
     self.factory = factory
     self.log = log
+  }
+}
+
+/// How an epoch's changes are copied before it is sealed, between records.
+public struct CopyingAhead: Sendable {
+  /// Customers who changed last, of all partitions together, wait until the epoch is sealed: some are about to change again.
+  public var leaving: Int
+  /// Of a partition, at least: fewer would be fetched from memory one by one.
+  public var atOnce: Int
+
+  public init(leaving: Int = 2_048, atOnce: Int = 64) {
+    self.leaving = leaving
+    self.atOnce = atOnce
   }
 }
 

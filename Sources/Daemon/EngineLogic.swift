@@ -138,6 +138,7 @@ final class EngineLogic: TaskLogic {
     return start + limit < engine.placeCount ? start + limit : nil
   }
 
+  func copyAhead(into list: ChangeList, leaving: Int) { engine.copyAhead(into: list, leaving: leaving) }
   func takeChanges(into list: ChangeList) { engine.takeChanges(into: list) }
 
   func restore(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) throws {

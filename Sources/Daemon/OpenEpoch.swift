@@ -22,11 +22,11 @@ struct OpenEpoch {
   }
 
   /// Asks the tasks what they have to save: timers add to it as records do, and more outputs than either has bytes.
-  mutating func look(at tasks: some Sequence<any TaskLogic>) {
+  mutating func look(at tasks: some Sequence<TaskRuntime>) {
     outputBytes = 0
     changes = 0
     for task in tasks {
-      outputBytes += task.outputBytes
+      outputBytes += task.logic.outputBytes
       changes += task.changes
     }
   }

@@ -28,6 +28,8 @@ final class SealedTask {
   private let offsets: [PartitionOffset]
   /// What made a block that is written now.
   private var written: ChangeList?
+  /// A rewrite of the base is due, and begins when this is committed.
+  var closesLog = false
   #if PlantedBugs
     /// Where the task has read to by now.
     var openOffsets: (() -> [Int64])?

@@ -34,6 +34,9 @@ public protocol TaskLogic: AnyObject {
   /// Says the profiles of at most `limit` customers as of the clock, from place `start` on; returns where to go on, or nil
   /// when all have been said.
   func emitProfiles(from start: Int, limit: Int) -> Int?
+  /// Adds to `list` those of the changed customers that changed longest ago, all but `leaving` of them, so that `takeChanges`
+  /// has less to add to it. Whoever changes again is added again; the last of a key wins.
+  func copyAhead(into list: ChangeList, leaving: Int)
   /// Adds what changed since the last call to `list`, as quickly as it can: the next record waits.
   func takeChanges(into list: ChangeList)
   /// One stored entry, in any order; the last of a key wins.
@@ -47,7 +50,7 @@ public protocol TaskLogic: AnyObject {
   var outputs: OutputBuffer { get }
   /// Of `outputs`; asked for often.
   var outputBytes: Int { get }
-  /// How many customers have changed since `takeChanges`, about; asked for often.
+  /// How many customers have changed that neither `takeChanges` nor `copyAhead` has taken, about; asked for often.
   var changes: Int { get }
   /// Bytes of memory that the state needs, without `outputs`; asked for often.
   var bytesNeeded: Int { get }

@@ -6,6 +6,10 @@ import Engine
 import Events
 import Kafka
 
+#if PlantedBugs
+  import PlantedBugs
+#endif
+
 /// Confined to the data-plane thread; but the store is the committer's while an epoch of this task is uncommitted.
 ///
 /// `next` runs ahead of `sealedNext` by the open epoch, and that one ahead of the confirmed offsets by the uncommitted.
@@ -33,9 +37,11 @@ final class TaskRuntime {
   /// Of the store, as of the last moment it was ours.
   private(set) var logBytes: UInt64 = 0
   private(set) var baseBytes: UInt64 = 0
+  /// What was copied of the open epoch.
+  private var copied = ChangeList()
   /// Memory of an earlier epoch's outputs, and of its changes.
   private var spare = OutputBuffer()
-  private var spareChanges = ChangeList()
+  private var spareChanges: ChangeList?
   /// Records that an operator told us to pass over, not reached by the newest sealed epoch.
   private(set) var skips: [SkippedOffset] = []
   /// Why this partition is read no further.
@@ -77,7 +83,7 @@ final class TaskRuntime {
   }
 
   /// Whether the open epoch has anything to save.
-  var isDirty: Bool { unannounced != nil || next != sealedNext || logic.isDirty }
+  var isDirty: Bool { unannounced != nil || next != sealedNext || !copied.isEmpty || logic.isDirty }
 
   /// In memory is exactly what is committed.
   var isSettled: Bool { !isDirty && epoch != nil && epoch == confirmed && halted == nil }
@@ -111,11 +117,21 @@ final class TaskRuntime {
     try logic.endEpoch(header.epoch)
     let outputs = logic.takeOutputs(leaving: spare)
     spare = OutputBuffer()
-    let changes = spareChanges
-    spareChanges = ChangeList()
-    logic.takeChanges(into: changes)
+    logic.takeChanges(into: copied)
+    let changes = copied
+    copied = spareChanges ?? ChangeList()
+    spareChanges = nil
     epoch = header.epoch
     return sealed(.toWrite(header, changes, withOutbox: withOutbox), outputs: outputs, topics: topics)
+  }
+
+  /// How many customers the open epoch has changed, about.
+  var changes: Int { copied.count + logic.changes }
+
+  /// Copies what changed longest ago of the open epoch, once that is enough beyond `leaving`: records wait a little now, and
+  /// less when the epoch is sealed.
+  func copyAhead(leaving: Int, atLeast count: Int) {
+    if logic.changes >= leaving + count { logic.copyAhead(into: copied, leaving: leaving) }
   }
 
   private func sealed(_ block: SealedTask.Block, outputs: OutputBuffer, topics: [String]) -> SealedTask {
@@ -146,6 +162,11 @@ final class TaskRuntime {
   /// After an abort: `logic` is the state of the confirmed epoch, read up to `next`.
   func takeBack(_ logic: any TaskLogic, next: [Int64], skips: [SkippedOffset]) {
     self.logic = logic
+    #if PlantedBugs
+      if !PlantedBug.isPlanted(.keepCopiedOnAbort) { copied.removeAll() }
+    #else
+      copied.removeAll()
+    #endif
     self.skips = skips
     self.next = next
     sealedNext = next

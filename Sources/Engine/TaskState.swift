@@ -40,7 +40,14 @@ extension EngineTask {
   /// How many customers `takeChanges` will copy, those removed meanwhile among them.
   public var changedCustomers: Int { table.dirtyCount }
 
-  /// Adds every entry that changed since the last call to `list`. Copies only: records wait meanwhile.
+  /// Adds the customers who changed longest ago to `list`, all but the last `leaving`: what `takeChanges` adds to the same
+  /// list completes it.
+  public mutating func copyAhead(into list: ChangeList, leaving: Int) {
+    table.takeDirtyAhead(into: list, kind: Self.customerKind, leaving: leaving)
+  }
+
+  /// Adds every entry that changed since the last call to `list`, but for what `copyAhead` has put there. Copies only:
+  /// records wait meanwhile.
   public mutating func takeChanges(into list: ChangeList) {
     let before = list.count
     table.drainRemoved { list.append(kind: Self.customerKind, key: $0, value: nil) }
@@ -52,7 +59,7 @@ extension EngineTask {
       }
     }
     table.takeDirty(into: list, kind: Self.customerKind)
-    let changed = metadataDirty || list.count > before
+    let changed = metadataDirty || before > 0 || list.count > before
     symbols.pointee.drainUnsaved { number, name in Self.put(Self.key("name", number), name, list) }
     ruleLayouts.drainUnsaved { generation, layout in Self.put(Self.key("rules", generation), layout, list) }
     guard changed else { return }

@@ -41,6 +41,8 @@ public enum PlantedBug: Int, CaseIterable, Sendable {
   case keepQueueOfLost
   /// Records that later ones have passed over are taken for delivered, as librdkafka says.
   case trustUnconfirmed
+  /// What was copied of an open epoch that was given up goes into the next one's block.
+  case keepCopiedOnAbort
 
   private static let active = Atomic<Int>(0)
 

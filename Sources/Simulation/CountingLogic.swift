@@ -87,14 +87,23 @@ package final class CountingLogic: TaskLogic {
   package func endEpoch(_ epoch: UInt64) {}
   package func emitProfiles(from start: Int, limit: Int) -> Int? { nil }
 
-  package func takeChanges(into list: ChangeList) {
-    for key in changed.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-      guard let cell = cells[key] else { continue }
-      key.withUnsafeBytes { key in
-        withUnsafeBytes(of: (cell.count, cell.sum)) { list.append(key: key, value: $0) }
-      }
+  package func copyAhead(into list: ChangeList, leaving: Int) {
+    for key in changed.sorted(by: { $0.lexicographicallyPrecedes($1) }).dropLast(leaving) {
+      copy(key, into: list)
+      changed.remove(key)
     }
+  }
+
+  package func takeChanges(into list: ChangeList) {
+    for key in changed.sorted(by: { $0.lexicographicallyPrecedes($1) }) { copy(key, into: list) }
     changed = []
+  }
+
+  private func copy(_ key: [UInt8], into list: ChangeList) {
+    guard let cell = cells[key] else { return }
+    key.withUnsafeBytes { key in
+      withUnsafeBytes(of: (cell.count, cell.sum)) { list.append(key: key, value: $0) }
+    }
   }
   package func restore(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?) throws {
     let cell = value.map {

@@ -17,6 +17,7 @@ package final class History {
     case tick(wall: Instant, maxTimers: Int)
     case advance(to: Instant, maxTimers: Int)
     case profiles(from: Int, limit: Int)
+    case copiedAhead(leaving: Int)
     /// The task was made anew from its stored state.
     case restored(epoch: UInt64, clock: Instant)
     /// The task had stayed in memory while its partition was given back.
@@ -124,6 +125,11 @@ final class RecordedLogic: TaskLogic {
   func emitProfiles(from start: Int, limit: Int) -> Int? {
     history.add(.profiles(from: start, limit: limit), to: page)
     return inner.emitProfiles(from: start, limit: limit)
+  }
+
+  func copyAhead(into list: ChangeList, leaving: Int) {
+    history.add(.copiedAhead(leaving: leaving), to: page)
+    inner.copyAhead(into: list, leaving: leaving)
   }
 
   func takeChanges(into list: ChangeList) {

@@ -82,6 +82,8 @@ final class Member {
     settings.threads = process
     // The same on every machine.
     settings.restoreThreads = 2
+    // The simulated epochs are small.
+    settings.copying = CopyingAhead(leaving: 2, atOnce: 2)
     settings.makeLineage = { guardedWorld.value.makeLineage() }
     let consumer = ModelConsumer(world.kafka, client)
     client.consumer = consumer

@@ -34,6 +34,7 @@ final class Reference {
   func follow(_ pages: [History.Page]) {
     guard let first = pages.first, var logic = make(first.seed) else { return }
     for page in pages {
+      let changes = ChangeList()
       for call in page.calls {
         switch call {
         case .consume(let topic, let offset, let wall): consume(logic, topic, offset, wall)
@@ -42,6 +43,7 @@ final class Reference {
         case .tick(let wall, let maxTimers): _ = logic.tick(wall: wall, maxTimers: maxTimers)
         case .advance(let instant, let maxTimers): _ = logic.advance(to: instant, maxTimers: maxTimers)
         case .profiles(let start, let limit): _ = logic.emitProfiles(from: start, limit: limit)
+        case .copiedAhead(let leaving): logic.copyAhead(into: changes, leaving: leaving)
         case .resumed(let epoch, let clock): logic.resume(epoch: epoch, clock: clock)
         case .restored(let epoch, let clock):
           guard let fresh = make(page.seed) else { return }
@@ -61,7 +63,6 @@ final class Reference {
       }
       do { try logic.endEpoch(epoch) } catch { world.journal.violate("reference", "\(error)") }
       take(logic.takeOutputs(leaving: OutputBuffer()))
-      let changes = ChangeList()
       logic.takeChanges(into: changes)
       changes.readEntries { key, value in
         let key = Array(key)

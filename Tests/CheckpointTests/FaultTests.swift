@@ -147,6 +147,29 @@ private func diskError(_ body: () throws -> Void) throws -> DiskError {
     #expect(try openNewest(disk).state() == state)
   }
 
+  @Test func aLogThatIsClosedAlreadyLeavesNothingToWrite() throws {
+    let disk = ModelDisk(seed: 1)
+    let store = try openNewest(disk, policy: PartitionStore.Policy(logRatio: 1, logBytesMin: 2_000))
+    try store.commit(Epoch(changes: [([1], noise(900))]), header(0))
+    #expect(!store.isRewriteDue && !store.isLogClosed)
+    // Not yet confirmed, as the committer has it.
+    try store.write(Epoch(changes: [([2], noise(1_500))]), header(1))
+    #expect(throws: CheckpointError.self) { try store.closeLog() }
+    try store.sync()
+    #expect(store.isRewriteDue)
+    try store.closeLog()
+    #expect(store.isLogClosed)
+    try store.confirm(1)
+    disk.setFaults { $0.nextWrite = ENOSPC }
+    try store.closeLog()
+    let rewriter = try #require(try store.startRewriteIfDue())
+    #expect(rewriter.epoch == 1 && !store.isRewriteDue)
+    disk.setFaults { $0.nextWrite = nil }
+    store.finishRewrite(.success(try rewriter.run()))
+    #expect(store.baseEpoch == 1 && !store.isRewriteDue)
+    #expect(try openNewest(disk.copy(seed: 2)).state() == [[1]: noise(900), [2]: noise(1_500)])
+  }
+
   /// Stops the disk at every change of a whole life: birth, epochs, two rewrites beside appends, a truncation.
   @Test func aCrashAtEveryStepLosesNoSyncedEpoch() throws {
     var steps = 0
@@ -196,6 +219,7 @@ private struct Life {
     try store.truncate(after: nil)
     for epoch in UInt64(0)...2 { try append(store, epoch) }
     for (start, end) in [(UInt64(3), UInt64(5)), (6, 9), (10, 11)] {
+      if start == 6 { try store.closeLog() }
       let rewriter = try #require(try store.startRewriteIfDue(evenIfShort: true))
       try append(store, start, confirm: false)
       let result: Result<NewBase, CheckpointError>

@@ -74,6 +74,10 @@ private struct RandomLife {
     if Int.random(in: 0..<25, using: &random) == 0 { return try recover(crashed: Bool.random(using: &random)) }
     try store.sync()
     least = Int(epoch)
+    if Int.random(in: 0..<8, using: &random) == 0 {
+      try store.closeLog()
+      #expect(store.isLogClosed)
+    }
     if Int.random(in: 0..<5, using: &random) > 0 {
       try store.confirm(epoch)
       confirmed = Int(epoch)

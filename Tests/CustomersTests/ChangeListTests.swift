@@ -38,4 +38,48 @@ import Testing
       list.readEntries { _, _ in Issue.record("an emptied list has an entry") }
     }
   }
+
+  @Test("who is copied ahead and changes again has one entry, the last one") func copiedAhead() throws {
+    for seed in testSeeds(40) {
+      var random = Seeded(seed)
+      var table = CustomerTable(seed: seed)
+      let list = ChangeList()
+      // What a checkpoint should hold of the open epoch: who changed in it.
+      var expected: [[UInt8]: UInt32] = [:]
+      var number: UInt32 = 0
+      for _ in 0..<random.index(3_000) {
+        let id = Array("customer-\(random.index(random.chance(0.5) ? 5 : 500))".utf8)
+        let (index, _) = id.withUnsafeBytes { table.findOrInsert($0, tagCount: 1) }
+        number += 1
+        table.markDirty(index)
+        table.record(index).header.sequence = number
+        expected[id] = number
+        if random.chance(0.05) {
+          let leaving = random.index(20)
+          let before = table.dirtyCount
+          table.takeDirtyAhead(into: list, kind: 6, leaving: leaving)
+          #expect(table.dirtyCount == min(leaving, before))
+          #expect(list.count + table.dirtyCount >= expected.count)
+        }
+        guard random.chance(0.002) else { continue }
+        table.takeDirty(into: list, kind: 6)
+        #expect(table.dirtyCount == 0)
+        var saved = CustomerTable(seed: 1)
+        var found: [[UInt8]: UInt32] = [:]
+        try list.readEntries { key, encoded in
+          let id = Array(key.dropFirst())
+          let index = try id.withUnsafeBytes { id in
+            if let encoded { try saved.restore(id: id, encoded: encoded) }
+            return saved.find(id)
+          }
+          let sequence = saved.record(try #require(index)).header.sequence
+          #expect(found.updateValue(sequence, forKey: id) == nil, "seed \(seed): two entries of one customer")
+        }
+        try #require(found == expected, "seed \(seed)")
+        #expect(list.count == found.count)
+        list.removeAll()
+        expected = [:]
+      }
+    }
+  }
 }

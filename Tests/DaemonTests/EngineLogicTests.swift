@@ -151,6 +151,7 @@ private func paid(_ number: Int, _ customer: String, second: Int) -> String {
       for logic in [whole, first] {
         feed(logic, 1, Int64(number), key: "c-\(number % 20)", paid(number, "c-\(number % 20)", second: number))
       }
+      if number % 5 == 0 { first.copyAhead(into: changes, leaving: number % 3) }
       if number % 37 == 0 {
         try first.endEpoch(1)
         first.takeChanges(into: changes)

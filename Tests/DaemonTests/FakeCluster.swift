@@ -84,6 +84,7 @@ extension FakeCluster {
     settings.threads = process
     // The same on every machine.
     settings.restoreThreads = 2
+    settings.copying = CopyingAhead(leaving: 1, atOnce: 1)
     let final = settings
     var end: DataPlaneEnd?
     _ = try faults.scheduler.start("data", of: process) { [self] in

@@ -114,12 +114,12 @@ extension EngineTask {
     said.take(&outputs)
   }
 
-  /// Brings what a checkpoint keeps up to date; returns how many entries changed.
+  /// Brings what a checkpoint keeps up to date; returns how many entries changed. `changes`: what was copied ahead.
   @discardableResult
-  mutating func save(into entries: inout [[UInt8]: [UInt8]]) -> Int {
-    let changes = ChangeList()
+  mutating func save(into entries: inout [[UInt8]: [UInt8]], with changes: ChangeList = ChangeList()) -> Int {
     takeChanges(into: changes)
     changes.readEntries { key, value in entries[Array(key)] = value.map { Array($0) } }
+    defer { changes.removeAll() }
     return changes.count
   }
 

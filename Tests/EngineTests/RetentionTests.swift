@@ -207,14 +207,16 @@ struct RetentionTests {
       var actual = Said()
       var saved: [[UInt8]: [UInt8]] = [:]
       var restarts: UInt64 = 0
+      let changes = ChangeList()
       for event in events {
         task.replay([event], into: &actual)
         task.flushProfiles()
         actual.take(&task.outputs)
-        switch random.index(4) {
-        case 0: task.save(into: &saved)
-        case 1:
-          task.save(into: &saved)
+        switch random.index(6) {
+        case 0: task.save(into: &saved, with: changes)
+        case 1, 2: task.copyAhead(into: changes, leaving: random.index(4))
+        case 3:
+          task.save(into: &saved, with: changes)
           let digest = task.digest()
           let (count, stubs) = (task.customerCount, task.stubCount)
           restarts += 1

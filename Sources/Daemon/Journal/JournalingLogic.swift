@@ -224,6 +224,7 @@ final class JournalingLogic: TaskLogic {
   var clockStatus: TaskClock.Status { inner.clockStatus }
   var tickWork: Int? { inner.tickWork }
   var isDirty: Bool { inner.isDirty }
+  func copyAhead(into list: ChangeList, leaving: Int) { inner.copyAhead(into: list, leaving: leaving) }
   func takeChanges(into list: ChangeList) { inner.takeChanges(into: list) }
   var outputs: OutputBuffer { inner.outputs }
   var outputBytes: Int { inner.outputBytes }
