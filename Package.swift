@@ -10,10 +10,6 @@ let settings: [SwiftSetting] =
   [unchecked, acrossModules]
   + (Context.environment["TIDEWATCH_WARNINGS"] == "errors" ? [.treatAllWarnings(as: .error)] : [])
 
-// The daemon's records are made in one thread and let go in others, hundreds of thousands a second: glibc's allocator needs
-// a fifth of all its time for that.
-let allocator: [LinkerSetting] = [.linkedLibrary("jemalloc")]
-
 let plantedBugs = Target.Dependency.target(name: "PlantedBugs", condition: .when(traits: ["PlantedBugs"]))
 
 let package = Package(
@@ -37,6 +33,9 @@ let package = Package(
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CXXHash"),
+    // The daemon's records are made in one thread and let go in others, hundreds of thousands a second: glibc's allocator
+    // needs a fifth of all its time for that.
+    .target(name: "CAllocator", linkerSettings: [.linkedLibrary("jemalloc")]),
     .target(name: "CSimdJSON", linkerSettings: [.linkedLibrary("simdjson")]),
 
     // The pure part, each target importing only those above it.
@@ -98,11 +97,11 @@ let package = Package(
     .executableTarget(
       name: "tidewatch-simulate",
       dependencies: [
-        "Simulation", "CommandSupport", "Configuration", plantedBugs,
+        "CAllocator", "Simulation", "CommandSupport", "Configuration", plantedBugs,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       // The threads of ended runs leave their memory, free, in glibc's arenas: half a gigabyte after some hundred runs.
-      swiftSettings: settings, linkerSettings: allocator),
+      swiftSettings: settings),
 
     // The command line.
     .target(name: "CommandSupport", swiftSettings: settings),
@@ -110,11 +109,11 @@ let package = Package(
     .executableTarget(
       name: "tidewatch",
       dependencies: [
-        "Events", "Customers", "Engine", "Configuration", "Import", "Replay", "Checkpoint", "Demo", "CommandSupport",
-        "Daemon", "Kafka", "LoadGenerator",
+        "CAllocator", "Events", "Customers", "Engine", "Configuration", "Import", "Replay", "Checkpoint", "Demo",
+        "CommandSupport", "Daemon", "Kafka", "LoadGenerator",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      swiftSettings: settings, linkerSettings: allocator),
+      swiftSettings: settings),
 
     // The synthetic shop and the terminal view of `tidewatch demo`.
     .target(
@@ -132,9 +131,10 @@ let package = Package(
     .executableTarget(
       name: "tidewatch-bench",
       dependencies: [
-        "Benchmarks", "CommandSupport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Benchmarks", "CAllocator", "CommandSupport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      swiftSettings: settings, linkerSettings: allocator),
+      swiftSettings: settings),
 
     // `make counts`: allocations and instructions per event, for CI.
     .target(name: "CMallocCount", path: "Tests/Counts/CMallocCount"),

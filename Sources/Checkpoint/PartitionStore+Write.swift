@@ -86,6 +86,9 @@ extension PartitionStore {
     phase = .unsynced(location, header)
   }
 
+  /// Gives back the memory in which blocks are made, until the next one.
+  public func releaseMemory() { writer.shrink(toAtMost: 0) }
+
   /// Makes the appended block durable (fdatasync). Does nothing if none is waiting.
   /// - Throws: `.disk`, after which the store is poisoned: a sync that failed once proves nothing when it succeeds
   ///   later.

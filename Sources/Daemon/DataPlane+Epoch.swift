@@ -116,6 +116,7 @@ extension DataPlane {
     line.send(SealedEpoch(members: sealed, membership: membership, sealedAt: now))
     snapshot.pauses.add(now - began)
     epoch = OpenEpoch(openedAt: now)
+    hasReleasedMemory = false
   }
 
   /// Looks whether the committer has answered.

@@ -42,6 +42,15 @@ extension DataPlane {
     startReading()
   }
 
+  /// Once after the last epoch, when nothing has come for a second: a burst's memory is not kept until the next one.
+  func releaseMemoryWhenIdle() {
+    guard !hasReleasedMemory, !pipeline.hasUncommitted, !isAnythingDirty,
+      wall.monotonicMicroseconds - epoch.openedAt > 1_000_000
+    else { return }
+    hasReleasedMemory = true
+    for task in orderedTasks { task.releaseMemory() }
+  }
+
   /// Before reading begins: whether there is room for it.
   /// - Returns: false when nothing is to be read.
   func weighBeforeReading() -> Bool {

@@ -123,6 +123,8 @@ package final class DataPlane {
   /// The tasks were taken back in the middle of a batch: the rest of it is ahead of them and will be fetched again.
   var isBatchStale = false
   var memory: MemoryGate
+  /// Since the last epoch was sealed.
+  var hasReleasedMemory = false
   var wallWatch = WallWatch()
   var ends: [[Int64]]?
   var lastLook: SourceLook?
@@ -206,6 +208,7 @@ package final class DataPlane {
       if PlantedBug.isPlanted(.baseFromUncommitted) { takeRewrites() }
     #endif
     if !pipeline.hasUncommitted { takeRewrites() }
+    releaseMemoryWhenIdle()
     if settings.stopAtEnd, isEverythingRead { finishBounded() }
     publish(force: false)
   }

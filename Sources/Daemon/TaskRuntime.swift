@@ -159,6 +159,15 @@ final class TaskRuntime {
     noteSizes()
   }
 
+  /// Gives back the memory that earlier epochs needed. Between epochs, while the store is ours; nothing is lost by it.
+  func releaseMemory() {
+    spare = OutputBuffer()
+    spareChanges = nil
+    if copied.isEmpty { copied = ChangeList() }
+    if !logic.isDirty, logic.outputs.isEmpty { _ = logic.takeOutputs(leaving: OutputBuffer()) }
+    store.releaseMemory()
+  }
+
   /// After an abort: `logic` is the state of the confirmed epoch, read up to `next`.
   func takeBack(_ logic: any TaskLogic, next: [Int64], skips: [SkippedOffset]) {
     self.logic = logic

@@ -64,6 +64,7 @@ private struct RandomLife {
   private var newest: Int { store.newestEpoch.map { Int($0) } ?? -1 }
 
   private mutating func append() throws {
+    if Int.random(in: 0..<8, using: &random) == 0 { store.releaseMemory() }
     let epoch = UInt64(newest + 1)
     let changes = Epoch.random(using: &random, valueBytesMax: Bool.random(using: &random) ? 40 : 2000)
     var state = epoch == 0 ? [:] : history[epoch - 1]?.state ?? [:]

@@ -45,13 +45,18 @@ extension Bench {
     let watch = try CommitWatch(broker, group: run.group, topic: topic, partitions: options.partitions)
     let daemon = try start(["run", "--config", run.configuration], "resident")
     try waitUntilCommitted(events, watch, daemon, "resident, \(grouped(customers)) customers")
-    // Rewrites end, queues run empty, and what is given back is given back.
+    // Rewrites end, queues run empty, and what is given back is given back: the allocator takes 10 s for that.
     var before = MetricsPage(text: "")
-    for _ in 0..<30 {
-      usleep(2_000_000)
+    var residentBefore = Int.max
+    for _ in 0..<20 {
+      usleep(4_000_000)
       let page = MetricsPage.fetch(port: run.port) ?? before
-      let isQuiet = page["tidewatch_checkpoint_rewrites_total"] == before["tidewatch_checkpoint_rewrites_total"]
+      let resident = daemon.residentBytes ?? 0
+      let isQuiet =
+        page["tidewatch_checkpoint_rewrites_total"] == before["tidewatch_checkpoint_rewrites_total"]
+        && resident > residentBefore - 1 << 20
       before = page
+      residentBefore = resident
       if isQuiet { break }
     }
     guard !before.samples.isEmpty else {
