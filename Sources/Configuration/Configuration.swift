@@ -115,9 +115,9 @@ public struct Configuration: Sendable {
     /// 10 ms...60 s.
     public var interval = TimeSpan.seconds(1)
     /// Records of all partitions, 1...10 million.
-    public var maxEvents = 16_000
+    public var maxEvents = 30_000
     /// Customers changed by records and by time, 1...10 million.
-    public var maxChanges = 10_000
+    public var maxChanges = 30_000
     /// Bytes of input and of outputs, 64 KiB...1 GiB.
     public var maxBytes = 64 << 20
     /// How long a revoke or a shutdown waits for the commit, 1 s...10 min.
