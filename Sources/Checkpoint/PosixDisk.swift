@@ -45,7 +45,12 @@ public struct PosixDisk: Disk {
       case .readWrite: O_RDWR
       case .create: O_RDWR | O_CREAT | O_TRUNC
       }
-    return PosixFile(try Descriptor(opening: path, flags: flags), path: path)
+    // A pipe of that name must not keep whoever opens it waiting for its other end.
+    let descriptor = try Descriptor(opening: path, flags: flags | O_NONBLOCK)
+    var status = stat()
+    if fstat(descriptor.number, &status) != 0 { throw DiskError(.open, path: path, code: errno) }
+    guard status.st_mode & S_IFMT != S_IFIFO else { throw DiskError(.open, path: path, code: EINVAL) }
+    return PosixFile(descriptor, path: path)
   }
 
   public func rename(_ from: String, to: String) throws(DiskError) {
@@ -182,6 +187,8 @@ extension DiskError {
     case .notFound: "Check state.dir; if the file was there before, run `tidewatch checkpoint verify` on its directory"
     case .permissionDenied: "Give the user of this process read and write access to state.dir"
     case .tooManyFiles: "Raise the limit of open files (LimitNOFILE in the unit)"
+    case .other where operation == .open && code == EINVAL:
+      "It is a pipe, not a file: see what made it, and move it away"
     case .other: "Check the volume of state.dir, then start again"
     }
   }

@@ -88,6 +88,7 @@ extension Configuration {
           + "\(c.orderRetention.text), so that no window still looks at what is evicted",
         at: findings.positions["state.retention"] ?? findings.positions["lateness"])
     }
+    checkFinishWithin(c, findings)
     if c.churn == nil {
       c.warnings.append("no 'churn' section: churn and lost alerts are off; silent alerts are still raised")
     }
@@ -95,6 +96,17 @@ extension Configuration {
       c.warnings.append("delivery is at_least_once: after a crash, outputs may repeat (with the same ce_id)")
     }
     return c
+  }
+
+  /// Giving partitions back takes so long at most, and nothing is polled meanwhile.
+  private static func checkFinishWithin(_ c: Configuration, _ findings: Findings) {
+    let name = "max.poll.interval.ms"
+    let milliseconds = c.kafka.properties.last { $0.name == name }.flatMap { Int64($0.value) } ?? 300_000
+    guard c.epoch.finishWithin.microseconds >= milliseconds * 1_000 else { return }
+    findings.add(
+      "'epoch.finish_within' is \(c.epoch.finishWithin.text); it must be less than \(name), which is \(milliseconds) ms: "
+        + "the group would take the partitions away while their epoch is being finished",
+      at: findings.positions["epoch.finish_within"] ?? findings.positions["kafka.properties.\(name)"])
   }
 
   private static func resolve(_ path: String, from file: String) -> String {

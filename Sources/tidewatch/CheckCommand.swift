@@ -50,7 +50,9 @@ enum ConfigurationSummary {
       )
     }
     lines.append("outputs    \(c.outputs.enabled.map(\.topic).joined(separator: ", "))")
-    lines.append("delivery   \(c.delivery.rawValue), an epoch every \(c.epoch.interval.text)")
+    lines.append(
+      "delivery   \(c.delivery.rawValue), an epoch every \(c.epoch.interval.text), \(grouped(c.epoch.maxEvents)) events, "
+        + "\(grouped(c.epoch.maxChanges)) changed customers or \(grouped(c.epoch.maxBytes)) bytes")
     lines.append("clock      \(c.clock.rawValue), days begin in \(c.timeZone), late events until \(c.lateness.text)")
     lines.append("rules      \(c.rulesPath), revision \(versions.rulesRevision)")
     if let churn = c.churn {
@@ -59,7 +61,8 @@ enum ConfigurationSummary {
         "churn      \(model.version), horizon \(model.horizon.text), raise \(model.raiseThreshold), "
           + "clear \(model.clearThreshold), lost \(model.lostThreshold)")
     }
-    lines.append("state      \(c.state.directory)")
+    let limit = c.state.memoryLimit > 0 ? "at most \(grouped(c.state.memoryLimit)) bytes of memory" : "no memory limit"
+    lines.append("state      \(c.state.directory), \(limit)")
     lines.append("admin      \(c.admin.listen.map { "http://\($0.host):\($0.port)" } ?? "off")")
     return lines.joined(separator: "\n")
   }

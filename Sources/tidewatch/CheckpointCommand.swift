@@ -20,7 +20,7 @@ struct CheckpointCommand: ParsableCommand {
         running daemon's directory, where the end of a log may look unfinished.
 
         EXIT STATUS: 0 everything read is sound; 65 something is damaged (the message says which file, at which byte); \
-        66 DIR is missing, cannot be read or holds no checkpoint.
+        66 DIR is missing or holds no checkpoint, or something in it cannot be read; 74 the device failed.
         """)
     @OptionGroup var options: Options
 
@@ -39,7 +39,7 @@ struct CheckpointCommand: ParsableCommand {
         used on a running daemon's directory: what looks wrong is looked at again before it is called damaged.
 
         EXIT STATUS: 0 everything is sound; 65 something is damaged (the message says which file, at which byte); \
-        66 DIR is missing, cannot be read or holds no checkpoint.
+        66 DIR is missing or holds no checkpoint, or something in it cannot be read; 74 the device failed.
         """)
     @OptionGroup var options: Options
 
@@ -88,7 +88,10 @@ private func report(
   let bad = reports.filter { !$0.isSound }
   if let first = bad.first {
     let reason = first.error?.description ?? first.firstDamage?.description ?? "damaged"
-    throw CommandFailure(.data, "\(bad.count) of \(reports.count) partitions are not sound. \(reason)")
+    // What cannot be read may be sound.
+    let status: ExitStatus =
+      if case .disk(let error) = first.error { error.kind == .inputOutput ? .inputOutput : .noInput } else { .data }
+    throw CommandFailure(status, "\(bad.count) of \(reports.count) partitions are not sound. \(reason)")
   }
   try order.refuseMisplaced()
 }

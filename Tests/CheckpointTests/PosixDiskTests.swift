@@ -46,6 +46,22 @@ private final class TemporaryDirectory {
     #expect(try CheckpointLayout.partitions(under: directory) == [directory])
   }
 
+  @Test func aPipeInTheWayIsAnErrorAndNotWaitedFor() throws {
+    let root = TemporaryDirectory()
+    let directory = CheckpointLayout.directory(state: root.path, name: "shop", partition: 0)
+    _ = try fill(try openNewest(PosixDisk(), directory), count: 2)
+    let log = directory + "/log-000000000000.tw"
+    try FileManager.default.removeItem(atPath: log)
+    try #require(mkfifo(log, 0o600) == 0)
+    #expect {
+      _ = try PartitionStore(opening: directory)
+    } throws: {
+      "\($0)".contains("cannot open \(log): Invalid argument. It is a pipe, not a file")
+    }
+    let report = try PartitionReport.verify(directory)
+    #expect(!report.isSound && report.error != nil)
+  }
+
   @Test func aTornTailOnARealDisk() throws {
     let root = TemporaryDirectory()
     let state: State

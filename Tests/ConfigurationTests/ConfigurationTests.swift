@@ -54,6 +54,11 @@ private let refusals: [Refusal] = [
     expected: ["t.yaml:5:20: 'epoch.interval' is '1x'; it must be a time like"]),
   Refusal(text: minimal + "epoch: { interval: 1h }\n", expected: ["between 10ms and 1m"]),
   Refusal(
+    text: minimal + "epoch: { finish_within: 5m }\n",
+    expected: [
+      "t.yaml:5:25: 'epoch.finish_within' is 5m; it must be less than max.poll.interval.ms, which is 300000 ms"
+    ]),
+  Refusal(
     text: minimal + "epoch: { max_bytes: 1GB5 }\n", expected: ["'epoch.max_bytes' is '1GB5'; it must be a size like"]),
   Refusal(
     text: minimal + "state: { retention: 90d }\n",

@@ -136,6 +136,18 @@ import Testing
     }
   }
 
+  @Test func aFileThatCannotBeReadIsNotCalledDamaged() async throws {
+    let files = FileManager.default
+    let p0 = scratch.url.appendingPathComponent("shop/p0")
+    let name = try #require(try files.contentsOfDirectory(atPath: p0.path).first { $0.hasPrefix("log-") })
+    let log = p0.appendingPathComponent(name).path
+    try files.removeItem(atPath: log)
+    // For the superuser too.
+    try #require(mkfifo(log, 0o600) == 0)
+    let outcome = try await Binary.run(["checkpoint", "verify", scratch.url.path])
+    #expect(outcome.status == 66 && outcome.errorText.contains("cannot open \(log)"), "\(outcome.errorText)")
+  }
+
   @Test func mixedUpDirectoriesAreNotSound() async throws {
     let files = FileManager.default
     try files.removeItem(at: scratch.url.appendingPathComponent("shop/p0"))
