@@ -119,7 +119,7 @@ public struct Configuration: Sendable {
     /// Customers changed by records and by time, 1...10 million.
     public var maxChanges = 30_000
     /// Bytes of input and of outputs, 64 KiB...1 GiB.
-    public var maxBytes = 64 << 20
+    public var maxBytes = 20 << 20
     /// How long a revoke or a shutdown waits for the commit, 1 s...10 min.
     public var finishWithin = TimeSpan.seconds(20)
     /// How long one step of a commit may hang (a disk that does not answer) before systemd's watchdog is left unfed,

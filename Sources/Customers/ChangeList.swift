@@ -6,13 +6,18 @@
 /// Customers may be copied ahead of the epoch's end. One that changes again is copied again, and its earlier entry is
 /// dropped.
 public final class ChangeList {
-  private var memory: UnsafeMutableRawPointer
-  private var capacity: Int
-  private var used = 0
-  /// Entries, without those dropped.
-  public private(set) var count = 0
-  /// Where the entries of those copied ahead are, by the number of their slot.
-  private var ahead: [UInt32: Int] = [:]
+  /// Entries lie one behind the other in a chunk, none in two. Chunks do not move: growing costs no more than one of them.
+  private struct Chunk {
+    let memory: UnsafeMutableRawPointer
+    let capacity: Int
+    /// Of those before the one being filled.
+    var used = 0
+
+    init(capacity: Int) {
+      self.capacity = capacity
+      memory = .allocate(byteCount: capacity, alignment: 16)
+    }
+  }
 
   /// Before each entry.
   private struct Head {
@@ -26,19 +31,44 @@ public final class ChangeList {
     static let stride = 8
   }
 
+  private static let chunkBytes = 256 << 10
+  /// Chunks beyond so many are given back by `removeAll`: 64 MiB.
+  private static let keptChunks = 256
+
+  private var chunks: [Chunk] = []
+  /// The chunk being filled; those behind it are empty.
+  private var current = 0
+  /// Where the next entry goes, and the end of its chunk.
+  private var next: UnsafeMutableRawPointer
+  private var end: UnsafeMutableRawPointer
+  /// Entries, without those dropped.
+  public private(set) var count = 0
+  /// The entries of those copied ahead, by the number of their slot.
+  private var ahead: [UInt32: UnsafeMutableRawPointer] = [:]
+
   public init() {
-    capacity = 4_096
-    memory = .allocate(byteCount: capacity, alignment: 16)
+    let first = Chunk(capacity: 4_096)
+    chunks = [first]
+    next = first.memory
+    end = first.memory + first.capacity
   }
 
-  deinit { memory.deallocate() }
+  deinit { for chunk in chunks { chunk.memory.deallocate() } }
 
   public var isEmpty: Bool { count == 0 }
 
   public func removeAll() {
-    used = 0
+    for chunk in chunks.dropFirst(Self.keptChunks) { chunk.memory.deallocate() }
+    chunks.removeLast(max(0, chunks.count - Self.keptChunks))
+    fill(0)
     count = 0
     if !ahead.isEmpty { ahead.removeAll(keepingCapacity: true) }
+  }
+
+  private func fill(_ number: Int) {
+    current = number
+    next = chunks[number].memory
+    end = next + chunks[number].capacity
   }
 
   // MARK: Adding
@@ -60,59 +90,62 @@ public final class ChangeList {
   ///
   /// - Parameter isAhead: it may come again before `removeAll`.
   func append(kind: UInt8, _ record: CustomerRecord, slot: UInt32, isAhead: Bool) {
+    let id = record.id
+    let place = begin(Head(keyBytes: UInt32(id.count + 1), valueBytes: UInt32(record.encodedBytes)))
     if isAhead {
-      if let earlier = ahead.updateValue(used, forKey: slot) { drop(earlier) }
+      if let earlier = ahead.updateValue(place, forKey: slot) { drop(earlier) }
     } else if !ahead.isEmpty, let earlier = ahead[slot] {
       drop(earlier)
     }
-    let id = record.id
-    begin(Head(keyBytes: UInt32(id.count + 1), valueBytes: UInt32(record.encodedBytes)))
     add(kind)
     add(id)
     record.forEachEncodedRun { add($0) }
   }
 
-  private func drop(_ place: Int) {
-    let keyBytes = (memory + place).loadUnaligned(as: UInt32.self)
-    (memory + place).storeBytes(of: keyBytes | Head.dropped, as: UInt32.self)
+  private func drop(_ entry: UnsafeMutableRawPointer) {
+    let keyBytes = entry.loadUnaligned(as: UInt32.self)
+    entry.storeBytes(of: keyBytes | Head.dropped, as: UInt32.self)
     count -= 1
   }
 
+  /// Returns where the entry is.
   @inline(__always)
-  private func begin(_ head: Head) {
-    reserve(Head.stride + Int(head.keyBytes) + (head.valueBytes == Head.removed ? 0 : Int(head.valueBytes)))
-    (memory + used).storeBytes(of: head.keyBytes, as: UInt32.self)
-    (memory + used + 4).storeBytes(of: head.valueBytes, as: UInt32.self)
-    used += Head.stride
+  @discardableResult
+  private func begin(_ head: Head) -> UnsafeMutableRawPointer {
+    let bytes = Head.stride + Int(head.keyBytes) + (head.valueBytes == Head.removed ? 0 : Int(head.valueBytes))
+    if bytes > end - next { goOn(with: bytes) }
+    let place = next
+    place.storeBytes(of: head.keyBytes, as: UInt32.self)
+    place.storeBytes(of: head.valueBytes, toByteOffset: 4, as: UInt32.self)
+    next += Head.stride
     count += 1
+    return place
+  }
+
+  /// Takes the next chunk, which has room for so many bytes.
+  private func goOn(with bytes: Int) {
+    chunks[current].used = next - chunks[current].memory
+    let number = current + 1
+    if number == chunks.count {
+      chunks.append(Chunk(capacity: max(Self.chunkBytes, bytes)))
+    } else if chunks[number].capacity < bytes {
+      chunks[number].memory.deallocate()
+      chunks[number] = Chunk(capacity: bytes)
+    }
+    fill(number)
   }
 
   @inline(__always)
   private func add(_ bytes: UnsafeRawBufferPointer) {
     guard let base = bytes.baseAddress else { return }
-    (memory + used).copyMemory(from: base, byteCount: bytes.count)
-    used += bytes.count
+    next.copyMemory(from: base, byteCount: bytes.count)
+    next += bytes.count
   }
 
   @inline(__always)
   private func add(_ byte: UInt8) {
-    (memory + used).storeBytes(of: byte, as: UInt8.self)
-    used += 1
-  }
-
-  /// Sees that about so many more entries of the size of those that are there fit without another growth, which copies all of
-  /// them into memory that nobody has touched.
-  func reserveRoom(for more: Int) {
-    if count > 0 { reserve(used / count * more * 3 / 2) }
-  }
-
-  private func reserve(_ wanted: Int) {
-    guard used + wanted > capacity else { return }
-    capacity = max(capacity * 2, used + wanted)
-    let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
-    larger.copyMemory(from: memory, byteCount: used)
-    memory.deallocate()
-    memory = larger
+    next.storeBytes(of: byte, as: UInt8.self)
+    next += 1
   }
 
   // MARK: Reading
@@ -121,21 +154,24 @@ public final class ChangeList {
   public func readEntries(_ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?) throws -> Void)
     rethrows
   {
-    var place = 0
-    while place < used {
-      let keyWord = (memory + place).loadUnaligned(as: UInt32.self)
-      let keyBytes = Int(keyWord & ~Head.dropped)
-      let valueBytes = (memory + place + 4).loadUnaligned(as: UInt32.self)
-      place += Head.stride
-      let key = UnsafeRawBufferPointer(start: memory + place, count: keyBytes)
-      place += keyBytes
-      if valueBytes == Head.removed {
-        try body(key, nil)
-        continue
+    for number in 0...current {
+      var place = chunks[number].memory
+      let end = number == current ? next : place + chunks[number].used
+      while place < end {
+        let keyWord = place.loadUnaligned(as: UInt32.self)
+        let keyBytes = Int(keyWord & ~Head.dropped)
+        let valueBytes = place.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
+        place += Head.stride
+        let key = UnsafeRawBufferPointer(start: place, count: keyBytes)
+        place += keyBytes
+        if valueBytes == Head.removed {
+          try body(key, nil)
+          continue
+        }
+        let value = UnsafeRawBufferPointer(start: place, count: Int(valueBytes))
+        place += Int(valueBytes)
+        if keyWord & Head.dropped == 0 { try body(key, value) }
       }
-      let value = UnsafeRawBufferPointer(start: memory + place, count: Int(valueBytes))
-      place += Int(valueBytes)
-      if keyWord & Head.dropped == 0 { try body(key, value) }
     }
   }
 }

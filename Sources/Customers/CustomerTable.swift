@@ -325,7 +325,6 @@ public struct CustomerTable: ~Copyable {
   /// again.
   public mutating func takeDirtyAhead(into list: ChangeList, kind: UInt8, leaving: Int) {
     takeDirty(into: list, kind: kind, leaving: leaving, isAhead: true)
-    list.reserveRoom(for: leaving)
   }
 
   private mutating func takeDirty(into list: ChangeList, kind: UInt8, leaving: Int, isAhead: Bool) {

@@ -115,8 +115,7 @@ final class Committer {
         if hasGivenUp, case .retry = outcome { action = machine.giveUp() } else { action = machine.finish(outcome) }
       case .committed:
         waiting = ""
-        closeLogs(epoch)
-        return .committed
+        return closeLogs(epoch) ?? .committed
       case .aborted:
         // Read again it would come to the same: what no topic takes is an operator's.
         // An abort adds what it has purged: the cause is the first.
@@ -225,12 +224,13 @@ final class Committer {
     return .done
   }
 
-  /// Where a rewrite is due: the data plane has no time for the disk. Failing is no harm to what is committed; if the store
-  /// can go on, the data plane tries again.
-  private func closeLogs(_ epoch: SealedEpoch) {
+  /// Where a rewrite is due: the data plane has no time for the disk. Returns how the process ends when the disk refuses: what
+  /// is committed is found by the next start.
+  private func closeLogs(_ epoch: SealedEpoch) -> EpochOutcome.Result? {
     for task in epoch.members where task.closesLog {
-      do { try task.store.closeLog() } catch { log.warning("partition \(task.partition): \(error)") }
+      do { try task.store.closeLog() } catch { return .halt("partition \(task.partition): \(error)") }
     }
+    return nil
   }
 
   private func produce(_ epoch: SealedEpoch) -> StepOutcome {

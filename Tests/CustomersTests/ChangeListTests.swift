@@ -16,8 +16,9 @@ import Testing
     for _ in 0..<3 {
       var expected: [Change] = []
       for _ in 0..<random.index(200) {
-        // Long ones too, so that memory grows in the middle.
-        let bytes = (0..<random.index(random.chance(0.05) ? 20_000 : 40)).map { _ in UInt8(random.index(256)) }
+        // Long ones too, so that memory grows in the middle, and some that fit into nothing that is there.
+        let most = random.chance(0.01) ? 600_000 : random.chance(0.05) ? 20_000 : 40
+        let bytes = [UInt8](repeating: UInt8(random.index(256)), count: random.index(most))
         let value = random.chance(0.2) ? nil : (0..<random.index(60)).map { _ in UInt8(random.index(256)) }
         func add(_ value: UnsafeRawBufferPointer?) {
           bytes.withUnsafeBytes { random.chance(0.5) ? list.append(key: $0, value: value) : add(kind: 7, $0, value) }
