@@ -153,6 +153,7 @@ extension DataPlane {
     }
   }
 
+  /// Copies ahead what the tasks have changed, and asks what the open epoch has.
   func lookAtTasks() {
     let leaving = settings.copying.leaving / max(1, tasks.count)
     for task in tasksByPartition where task?.halted == nil {

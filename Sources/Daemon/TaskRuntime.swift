@@ -159,12 +159,14 @@ final class TaskRuntime {
     noteSizes()
   }
 
-  /// Gives back the memory that earlier epochs needed. Between epochs, while the store is ours; nothing is lost by it.
+  /// Gives back the memory that earlier epochs needed, unless there is something to save. Between epochs, while the store is
+  /// ours.
   func releaseMemory() {
+    guard !isDirty, logic.outputs.isEmpty else { return }
     spare = OutputBuffer()
     spareChanges = nil
-    if copied.isEmpty { copied = ChangeList() }
-    if !logic.isDirty, logic.outputs.isEmpty { _ = logic.takeOutputs(leaving: OutputBuffer()) }
+    copied = ChangeList()
+    _ = logic.takeOutputs(leaving: OutputBuffer())
     store.releaseMemory()
   }
 

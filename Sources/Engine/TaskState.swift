@@ -49,7 +49,6 @@ extension EngineTask {
   /// Adds every entry that changed since the last call to `list`, but for what `copyAhead` has put there. Copies only:
   /// records wait meanwhile.
   public mutating func takeChanges(into list: ChangeList) {
-    let before = list.count
     table.drainRemoved { list.append(kind: Self.customerKind, key: $0, value: nil) }
     stubs.drainChanges { hash, stub in
       withUnsafeBytes(of: hash.bigEndian) { key in
@@ -59,7 +58,7 @@ extension EngineTask {
       }
     }
     table.takeDirty(into: list, kind: Self.customerKind)
-    let changed = metadataDirty || before > 0 || list.count > before
+    let changed = metadataDirty || !list.isEmpty
     symbols.pointee.drainUnsaved { number, name in Self.put(Self.key("name", number), name, list) }
     ruleLayouts.drainUnsaved { generation, layout in Self.put(Self.key("rules", generation), layout, list) }
     guard changed else { return }

@@ -72,7 +72,7 @@ private func report(
   do {
     reports = try checkpointPartitions(under: options.directory).map(read)
   } catch let error as DiskError {
-    throw CommandFailure(error.kind == .inputOutput ? .inputOutput : .noInput, error.description)
+    throw CommandFailure(error.statusOfReading, error.description)
   }
   if options.json {
     let encoder = JSONEncoder()
@@ -86,11 +86,11 @@ private func report(
   let order = PartitionOrder(reports.compactMap(\.place), under: options.directory)
   order.warnOfMissing()
   let bad = reports.filter { !$0.isSound }
-  if let first = bad.first {
+  // Damage is said before what cannot be read, which may be sound.
+  let isReadable: (PartitionReport) -> Bool = { if case .disk = $0.error { false } else { true } }
+  if let first = bad.first(where: isReadable) ?? bad.first {
     let reason = first.error?.description ?? first.firstDamage?.description ?? "damaged"
-    // What cannot be read may be sound.
-    let status: ExitStatus =
-      if case .disk(let error) = first.error { error.kind == .inputOutput ? .inputOutput : .noInput } else { .data }
+    let status: ExitStatus = if case .disk(let error) = first.error { error.statusOfReading } else { .data }
     throw CommandFailure(status, "\(bad.count) of \(reports.count) partitions are not sound. \(reason)")
   }
   try order.refuseMisplaced()

@@ -139,8 +139,13 @@ func checkpointPartitions(under directory: String) throws -> [String] {
     }
     return found
   } catch let error as DiskError {
-    throw CommandFailure(error.kind == .inputOutput ? .inputOutput : .noInput, error.description)
+    throw CommandFailure(error.statusOfReading, error.description)
   }
+}
+
+extension DiskError {
+  /// How a command ends that could not read what it was given.
+  var statusOfReading: ExitStatus { kind == .inputOutput ? .inputOutput : .noInput }
 }
 
 extension CommandFailure {

@@ -18,8 +18,11 @@ struct TableRemovalTests {
     table.drainRemoved { list.append(kind: 6, key: $0, value: nil) }
     table.takeDirty(into: list, kind: 6)
     var count = 0
+    var removed: Set<[UInt8]> = []
     list.readEntries { key, encoded in
-      model.saved[Array(key.dropFirst())] = encoded.map { Array($0) }
+      let id = Array(key.dropFirst())
+      if encoded == nil { removed.insert(id) } else { #expect(!removed.contains(id), "one entry a key") }
+      model.saved[id] = encoded.map { Array($0) }
       count += 1
     }
     #expect(count == list.count)

@@ -137,15 +137,20 @@ import Testing
   }
 
   @Test func aFileThatCannotBeReadIsNotCalledDamaged() async throws {
-    let files = FileManager.default
-    let p0 = scratch.url.appendingPathComponent("shop/p0")
-    let name = try #require(try files.contentsOfDirectory(atPath: p0.path).first { $0.hasPrefix("log-") })
-    let log = p0.appendingPathComponent(name).path
-    try files.removeItem(atPath: log)
+    let unreadable = try log(of: 0).path
+    try FileManager.default.removeItem(atPath: unreadable)
     // For the superuser too.
-    try #require(mkfifo(log, 0o600) == 0)
+    try #require(mkfifo(unreadable, 0o600) == 0)
     let outcome = try await Binary.run(["checkpoint", "verify", scratch.url.path])
-    #expect(outcome.status == 66 && outcome.errorText.contains("cannot open \(log)"), "\(outcome.errorText)")
+    #expect(outcome.status == 66 && outcome.errorText.contains("cannot open \(unreadable)"), "\(outcome.errorText)")
+
+    // Beside one that is damaged.
+    let damaged = try log(of: 1)
+    var bytes = try Data(contentsOf: damaged)
+    bytes[bytes.count / 2] ^= 1
+    try bytes.write(to: damaged)
+    let both = try await Binary.run(["checkpoint", "verify", scratch.url.path])
+    #expect(both.status == 65 && both.errorText.contains(damaged.path), "\(both.errorText)")
   }
 
   @Test func mixedUpDirectoriesAreNotSound() async throws {
