@@ -153,7 +153,8 @@ struct Entry {
 /// Walks the entries of one block or chunk.
 struct EntryCursor {
   private let bytes: UnsafeRawBufferPointer
-  private var at: Int
+  /// Where the next entry begins.
+  private(set) var at: Int
 
   /// `bytes`: the entries alone.
   init(_ bytes: UnsafeRawBufferPointer) {
@@ -162,6 +163,13 @@ struct EntryCursor {
   }
 
   var isAtEnd: Bool { at == bytes.count }
+
+  /// An entry that `next` has given out before, where `at` was then.
+  func entry(at place: Int) -> Entry? {
+    var cursor = self
+    cursor.at = place
+    return cursor.next()
+  }
 
   /// Nil at the end, and where the lengths run over the end: then `isAtEnd` is false.
   mutating func next() -> Entry? {

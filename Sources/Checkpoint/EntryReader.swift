@@ -1,4 +1,4 @@
-// The stored entries of a state in the order they were written: the base, then the log. One sequential pass.
+// The stored entries of a state, in the order they were written or, of the log, against it. One pass over the files.
 
 /// Which files hold a state, and up to where.
 struct ReadPlan: Sendable {
@@ -12,6 +12,14 @@ struct ReadPlan: Sendable {
 
 /// Pulls entries; every block and chunk is checked by its checksum before the first of its entries is given out.
 struct EntryReader: ~Copyable {
+  enum Order {
+    /// The base, then the log.
+    case asWritten
+    /// The log from its last entry to its first, then the base, as it was written: the first entry of a key that is met is
+    /// the one that counts.
+    case newestFirst
+  }
+
   private enum Source {
     case base(BaseInfo)
     case log(Segment)
@@ -19,37 +27,36 @@ struct EntryReader: ~Copyable {
 
   private let disk: any Disk
   private let directory: String
+  private let order: Order
+  /// The next one last.
   private var sources: [Source]
   private var file: FileReader?
   private var at: UInt64 = 0
-  private var blockIndex = 0
+  /// Blocks of the log that were begun.
+  private var blockCount = 0
   private var totals = BaseTotals()
   private var decompressor = EntryDecompressor()
   private var cursor = EntryCursor(UnsafeRawBufferPointer(start: nil, count: 0))
   private var cursorStart: UInt64 = 0
   private var remaining: UInt64 = 0
   private var remainingTombstones: UInt64 = 0
+  /// Where the entries of a block lie that is read against its order, the next one last.
+  private var places: [Int] = []
 
-  init(_ plan: ReadPlan, on disk: any Disk, includeBase: Bool = true, includeLog: Bool = true) {
+  init(_ plan: ReadPlan, on disk: any Disk, _ order: Order = .asWritten, includeBase: Bool = true) {
     self.disk = disk
     directory = plan.directory
-    sources = []
-    if includeLog {
-      for segment in plan.segments.reversed() where !segment.blocks.isEmpty { sources.append(.log(segment)) }
-    }
-    if includeBase, let base = plan.base { sources.append(.base(base)) }
+    self.order = order
+    let log = plan.segments.filter { !$0.blocks.isEmpty }.map { Source.log($0) }
+    let base = includeBase ? plan.base.map { [Source.base($0)] } ?? [] : []
+    sources = order == .asWritten ? log.reversed() + base : base + log
   }
 
   /// The next entry, its bytes valid until the next call; nil at the end.
   mutating func next() throws(CheckpointError) -> Entry? {
     while true {
-      if let entry = cursor.next() {
-        if remaining == 0 { throw malformed("more entries than it says") }
-        remaining -= 1
-        if entry.value == nil {
-          if remainingTombstones == 0 { throw malformed("more removals than it says") }
-          remainingTombstones -= 1
-        }
+      if let place = places.popLast() { return cursor.entry(at: place) }
+      if let entry = try nextOfRun() {
         if case .base = sources.last { totals.count(entry) }
         return entry
       }
@@ -63,6 +70,20 @@ struct EntryReader: ~Copyable {
     }
   }
 
+  private mutating func nextOfRun() throws(CheckpointError) -> Entry? {
+    guard let entry = cursor.next() else { return nil }
+    if remaining == 0 { throw malformed("more entries than it says") }
+    remaining -= 1
+    if entry.value == nil {
+      if remainingTombstones == 0 { throw malformed("more removals than it says") }
+      remainingTombstones -= 1
+    }
+    return entry
+  }
+
+  /// The entry given out last is the base's.
+  var isInBase: Bool { if case .base = sources.last { true } else { false } }
+
   private func malformed(_ reason: String) -> CheckpointError {
     .damaged(Damage(path: file?.path ?? directory, offset: cursorStart, reason: reason))
   }
@@ -70,13 +91,16 @@ struct EntryReader: ~Copyable {
   private mutating func endSource() {
     sources.removeLast()
     file = nil
-    blockIndex = 0
+    blockCount = 0
     cursor = EntryCursor(UnsafeRawBufferPointer(start: nil, count: 0))
   }
 
-  private mutating func reader(_ name: String, start: UInt64, limit: UInt64) throws(CheckpointError) -> FileReader {
+  private mutating func reader(
+    _ name: String, start: UInt64, limit: UInt64, backwards: Bool = false
+  ) throws(CheckpointError) -> FileReader {
     if let file { return file }
-    let opened = try FileReader(CheckpointLayout.join(directory, name), on: disk, limit: limit)
+    let opened = try FileReader(
+      CheckpointLayout.join(directory, name), on: disk, limit: limit, backwards: backwards)
     file = opened
     at = start
     return opened
@@ -111,15 +135,20 @@ struct EntryReader: ~Copyable {
   }
 
   private mutating func advance(in segment: Segment) throws(CheckpointError) {
-    if blockIndex == segment.blocks.count { return endSource() }
-    let block = segment.blocks[blockIndex]
-    let file = try reader(segment.name, start: block.offset, limit: segment.validEnd)
+    if blockCount == segment.blocks.count { return endSource() }
+    let isBackwards = order == .newestFirst
+    let block = segment.blocks[isBackwards ? segment.blocks.count - 1 - blockCount : blockCount]
+    let file = try reader(segment.name, start: block.offset, limit: segment.validEnd, backwards: isBackwards)
     at = block.offset
     let (fields, bytes) = try file.block(at: block)
     try begin(
       fields.entries(bytes), plainBytes: fields.plainEntryBytes, count: UInt64(fields.entryCount),
       tombstones: UInt64(fields.tombstoneCount), file)
-    blockIndex += 1
+    blockCount += 1
+    if isBackwards {
+      repeat { places.append(cursor.at) } while try nextOfRun() != nil
+      places.removeLast()
+    }
   }
 
   private mutating func begin(

@@ -9,12 +9,16 @@ final class FileReader {
   let path: String
   let size: UInt64
   private let file: any DiskFile
+  private let isBackwards: Bool
   private var window = RawBuffer(capacity: CheckpointLimits.readWindowBytes)
   private var windowStart: UInt64 = 0
 
-  /// `limit`: what lies beyond is not looked at.
-  init(_ path: String, on disk: any Disk, limit: UInt64 = .max) throws(CheckpointError) {
+  /// - Parameters:
+  ///   - limit: what lies beyond is not looked at.
+  ///   - backwards: what comes next will lie before what was read last.
+  init(_ path: String, on disk: any Disk, limit: UInt64 = .max, backwards: Bool = false) throws(CheckpointError) {
     self.path = path
+    isBackwards = backwards
     do {
       file = try disk.open(path, .read)
       size = min(try file.size(), limit)
@@ -36,16 +40,19 @@ final class FileReader {
   func bytes(at offset: UInt64, count: Int) throws(CheckpointError) -> UnsafeRawBufferPointer? {
     guard offset <= size, UInt64(count) <= size - offset else { return nil }
     if offset < windowStart || offset + UInt64(count) > windowStart + UInt64(window.count) {
+      let least = UInt64(max(count, CheckpointLimits.readWindowBytes))
+      let end = isBackwards ? offset + UInt64(count) : min(size, offset + least)
+      windowStart = isBackwards ? end - min(end, least) : offset
+      let wanted = Int(end - windowStart)
       window.clear()
-      window.reserve(count)
-      let wanted = Int(min(size - offset, UInt64(max(count, CheckpointLimits.readWindowBytes))))
+      window.reserve(wanted)
       do {
-        let got = try file.read(into: UnsafeMutableRawBufferPointer(rebasing: window.writable[..<wanted]), at: offset)
+        let got = try file.read(
+          into: UnsafeMutableRawBufferPointer(rebasing: window.writable[..<wanted]), at: windowStart)
         window.setCount(got)
       } catch { throw .disk(error) }
-      windowStart = offset
       // A file that became shorter since it was opened: treat it as ending here.
-      if window.count < count { return nil }
+      if windowStart + UInt64(window.count) < offset + UInt64(count) { return nil }
     }
     let start = Int(offset - windowStart)
     return window.bytes.slice(start, start + count)
@@ -57,6 +64,8 @@ final class FileReader {
 
   /// Reads again a block found by a scan; it must still be the same.
   func block(at location: BlockLocation) throws(CheckpointError) -> (BlockFields, UnsafeRawBufferPointer) {
+    // All of it at once, not its beginning first.
+    _ = try bytes(at: location.offset, count: location.length)
     switch try frame(at: location.offset) {
     case .frame(.epochBlock, let bytes):
       guard case .success(let fields) = BlockFields.read(bytes, kind: .epochBlock), fields.chain == location.chain

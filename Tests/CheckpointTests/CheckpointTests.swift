@@ -40,6 +40,7 @@ import Testing
     #expect(throws: CheckpointError.noSuchEpoch(3, available: 0...2)) { try store.block(of: 3) }
   }
 
+  /// A base has what its log had last before what it had first.
   @Test func entriesComeInTheOrderWritten() throws {
     let store = try openNewest(ModelDisk(seed: 1))
     try store.commit(Epoch(changes: [([1], [1]), ([2], [2])]), header(0))
@@ -47,7 +48,7 @@ import Testing
     try store.commit(Epoch(changes: [([2], nil), ([1], [3])]), header(1))
     var seen: [String] = []
     try store.restore { key, value in seen.append("\(Bytes(key)) \(value.map { Bytes($0) } ?? [])") }
-    #expect(seen == ["[1] [1]", "[2] [2]", "[2] []", "[1] [3]"])
+    #expect(seen == ["[2] [2]", "[1] [1]", "[2] []", "[1] [3]"])
   }
 
   @Test func chainsDependOnAllThatWentBefore() throws {
