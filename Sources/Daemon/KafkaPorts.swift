@@ -44,6 +44,8 @@ final class KafkaConsumerPort: ConsumerPort {
       if place < batch.count, let key = batch[place].key { ahead(batch[place].partition, key, step) }
     }
     for index in 0..<batch.count {
+      batch.prefetch(index + 5 * Self.stride)
+      batch.prefetchContents(index + 4 * Self.stride)
       look(index + 3 * Self.stride, .index)
       look(index + 2 * Self.stride, .record)
       look(index + Self.stride, .tail)
