@@ -18,6 +18,9 @@ final class Committer {
   private let wall: any Wall
   private let line: CommitLine
   private let log: Log
+  private var packer = OutboxPacker()
+  /// Looks for an order in vain since the last one.
+  private var idleLooks = 0
   /// Where producing goes on when the queue was full.
   private var cursor = (task: 0, entry: 0)
   private var waiting = ""
@@ -43,8 +46,13 @@ final class Committer {
     line.ready()
     while true {
       switch line.waitForOrder(milliseconds: 100) {
-      case .commit(let epoch): line.finish(EpochOutcome(result: commit(epoch), epoch: epoch))
-      case .none: break
+      case .commit(let epoch):
+        line.finish(EpochOutcome(result: commit(epoch), epoch: epoch))
+        idleLooks = 0
+      case .none:
+        // A burst's memory is not kept until the next one.
+        idleLooks += 1
+        if idleLooks == 10 { packer.releaseMemory() }
       case .end: return
       }
       drainClientEvents()
@@ -213,7 +221,7 @@ final class Committer {
     for task in epoch.members {
       do {
         let before = task.store.logBytes
-        guard try task.write() else { continue }
+        guard try task.write(&packer) else { continue }
         let bytes = task.store.logBytes &- before
         line.report {
           $0.blocks += 1

@@ -7,34 +7,12 @@ import Events
 package enum Outbox {
   /// Entries one after the other: topic u8, time i64, lengths u32 of key, id and value (little endian), then their bytes.
   package static func encode(_ buffer: OutputBuffer) -> [UInt8] {
-    let total = buffer.entries.reduce(0) { $0 + headBytes + $1.key.count + $1.id.count + $1.value.count }
-    return Array(unsafeUninitializedCapacity: total) { target, count in
-      count = total
-      guard var place = UnsafeMutableRawPointer(target.baseAddress) else { return }
-      buffer.bytes.withUnsafeBytes { source in
-        for entry in buffer.entries {
-          place.storeBytes(of: entry.topic.rawValue, as: UInt8.self)
-          place.storeBytes(of: entry.emittedAt.microseconds.littleEndian, toByteOffset: 1, as: Int64.self)
-          let ranges = (entry.key, entry.id, entry.value)
-          place.storeBytes(of: UInt32(ranges.0.count).littleEndian, toByteOffset: 9, as: UInt32.self)
-          place.storeBytes(of: UInt32(ranges.1.count).littleEndian, toByteOffset: 13, as: UInt32.self)
-          place.storeBytes(of: UInt32(ranges.2.count).littleEndian, toByteOffset: 17, as: UInt32.self)
-          place += headBytes
-          func copy(_ range: Range<Int>) {
-            guard let base = source.baseAddress, !range.isEmpty else { return }
-            place.copyMemory(from: base + range.lowerBound, byteCount: range.count)
-            place += range.count
-          }
-          copy(ranges.0)
-          copy(ranges.1)
-          copy(ranges.2)
-        }
-      }
-    }
+    var packer = OutboxPacker()
+    return Array(packer.encode(buffer))
   }
 
   /// Topic, time and three lengths.
-  private static let headBytes = 21
+  fileprivate static let headBytes = 21
 
   /// nil when the bytes are not what `encode` writes.
   package static func decode(_ bytes: [UInt8]) -> OutputBuffer? {
@@ -71,18 +49,8 @@ package enum Outbox {
   /// written whole they would be most of what a checkpoint writes.
   /// - Parameter bytes: less than 2 GiB; an epoch's limits keep it far below.
   package static func pack(_ bytes: [UInt8]) -> [UInt8] {
-    let bound = LZ4_compressBound(Int32(clamping: bytes.count))
-    return Array(unsafeUninitializedCapacity: 4 + Int(bound)) { target, count in
-      guard let base = UnsafeMutableRawPointer(target.baseAddress) else { return }
-      base.storeBytes(of: UInt32(truncatingIfNeeded: bytes.count).littleEndian, as: UInt32.self)
-      count = bytes.withUnsafeBytes { source in
-        4
-          + Int(
-            LZ4_compress_default(
-              source.baseAddress?.assumingMemoryBound(to: CChar.self),
-              (base + 4).assumingMemoryBound(to: CChar.self), Int32(clamping: bytes.count), bound))
-      }
-    }
+    var packer = OutboxPacker()
+    return bytes.withUnsafeBytes { Array(packer.pack($0)) }
   }
 
   /// The records of a block's outbox: packed, or as releases before the packing wrote it. Both state lengths to the last
@@ -110,4 +78,73 @@ package enum Outbox {
       return made == Int32(count) ? bytes : nil
     }
   }
+}
+
+/// Makes one outbox after the other, in memory that grows to the largest and stays: fresh memory for each epoch would cost
+/// more than what is put into it.
+package struct OutboxPacker: ~Copyable {
+  private var plain = Scratch()
+  private var packed = Scratch()
+
+  package init() {}
+
+  package mutating func releaseMemory() {
+    plain = Scratch()
+    packed = Scratch()
+  }
+
+  /// As `Outbox.encode`, valid until the next call.
+  package mutating func encode(_ buffer: OutputBuffer) -> UnsafeRawBufferPointer {
+    let total = buffer.entries.reduce(0) { $0 + Outbox.headBytes + $1.key.count + $1.id.count + $1.value.count }
+    var place = plain.room(for: total)
+    buffer.bytes.withUnsafeBytes { source in
+      for entry in buffer.entries {
+        place.storeBytes(of: entry.topic.rawValue, as: UInt8.self)
+        place.storeBytes(of: entry.emittedAt.microseconds.littleEndian, toByteOffset: 1, as: Int64.self)
+        let ranges = (entry.key, entry.id, entry.value)
+        place.storeBytes(of: UInt32(ranges.0.count).littleEndian, toByteOffset: 9, as: UInt32.self)
+        place.storeBytes(of: UInt32(ranges.1.count).littleEndian, toByteOffset: 13, as: UInt32.self)
+        place.storeBytes(of: UInt32(ranges.2.count).littleEndian, toByteOffset: 17, as: UInt32.self)
+        place += Outbox.headBytes
+        func copy(_ range: Range<Int>) {
+          guard let base = source.baseAddress, !range.isEmpty else { return }
+          place.copyMemory(from: base + range.lowerBound, byteCount: range.count)
+          place += range.count
+        }
+        copy(ranges.0)
+        copy(ranges.1)
+        copy(ranges.2)
+      }
+    }
+    return plain.bytes(total)
+  }
+
+  /// As `Outbox.pack`, valid until the next call.
+  package mutating func pack(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    let bound = LZ4_compressBound(Int32(clamping: bytes.count))
+    let target = packed.room(for: 4 + Int(bound))
+    target.storeBytes(of: UInt32(truncatingIfNeeded: bytes.count).littleEndian, as: UInt32.self)
+    let made = LZ4_compress_default(
+      bytes.baseAddress?.assumingMemoryBound(to: CChar.self), (target + 4).assumingMemoryBound(to: CChar.self),
+      Int32(clamping: bytes.count), bound)
+    return packed.bytes(4 + Int(made))
+  }
+}
+
+/// Memory whose contents do not outlive the next `room`.
+private struct Scratch: ~Copyable {
+  private var memory: UnsafeMutableRawBufferPointer
+
+  init() { memory = .allocate(byteCount: 64, alignment: 16) }
+  deinit { memory.deallocate() }
+
+  mutating func room(for bytes: Int) -> UnsafeMutableRawPointer {
+    if bytes > memory.count {
+      memory.deallocate()
+      memory = .allocate(byteCount: bytes + bytes / 4, alignment: 16)
+    }
+    return memory.baseAddress.unsafelyUnwrapped
+  }
+
+  func bytes(_ count: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[..<count]) }
 }

@@ -50,7 +50,7 @@ final class SealedTask {
 
   /// Makes the block and puts it on disk, where that is not done yet.
   /// - Returns: false when it was there.
-  func write() throws(CheckpointError) -> Bool {
+  func write(_ packer: inout OutboxPacker) throws(CheckpointError) -> Bool {
     guard case .toWrite(let header, let changes, let withOutbox) = block else { return false }
     let fill: (inout EntryWriter) -> Void = { writer in
       changes.readEntries { key, value in
@@ -59,7 +59,7 @@ final class SealedTask {
     }
     let tag =
       withOutbox && !outputs.isEmpty
-      ? try store.append(header, outbox: Outbox.pack(Outbox.encode(outputs)), entries: fill)
+      ? try store.append(header, outbox: packer.pack(packer.encode(outputs)), entries: fill)
       : try store.append(header, entries: fill)
     try store.sync()
     written = changes
