@@ -89,8 +89,9 @@ public struct ConsumerOptions: Sendable, Hashable {
   public var queuedMaxKilobytes: Int = 131_072
   /// How long a broker may hold a fetch that has nothing to return, in milliseconds.
   public var fetchWaitMaxMilliseconds: Int = 100
-  /// How much one fetch takes of one partition, in bytes.
-  public var partitionFetchBytes: Int = 4_194_304
+  /// How much one fetch takes of one partition, in bytes. Responses lie in memory beside the queue: with 4 MiB the daemon
+  /// took 200 MiB more at its peak, and was no faster.
+  public var partitionFetchBytes: Int = 1_048_576
   /// How much one fetch takes of all partitions of a broker, in bytes.
   public var fetchMaxBytes: Int = 52_428_800
   /// How long the group waits for a silent member, in milliseconds.
