@@ -35,7 +35,7 @@ final class EngineLogic: TaskLogic {
     self.partitionCount = partitionCount
     engineMemory = .allocate(capacity: 1)
     engineMemory.initialize(to: EngineTask(settings: setup.settings, seed: seed))
-    taskClock = setup.makeClock(startingAt: .distantPast)
+    taskClock = setup.makeClock(startingAt: .distantPast, reached: [:])
     decoders = setup.makeDecoders()
     own = TaskCounters(topics: decoders.count)
     deadLetters = [Int](repeating: 0, count: RejectReason.allCases.count)
@@ -130,7 +130,11 @@ final class EngineLogic: TaskLogic {
 
   var tickWork: Int? { engine.counters.timersFired + sweeps }
 
-  func endEpoch(_ epoch: UInt64) { engine.flushProfiles() }
+  func endEpoch(_ epoch: UInt64) {
+    engine.flushProfiles()
+    guard setup.settings.clockMode == .event else { return }
+    for (topic, instant) in zip(setup.settings.topicNames, taskClock.reached) { engine.reached[topic] = instant }
+  }
 
   func emitProfiles(from start: Int, limit: Int) -> Int? {
     engine.emitProfiles(in: start..<start + limit)
@@ -153,8 +157,8 @@ final class EngineLogic: TaskLogic {
   }
 
   func resume(epoch: UInt64, clock: Instant) {
-    // As new: nothing is known any more of how far the inputs reach.
-    taskClock = setup.makeClock(startingAt: max(engine.clock, clock))
+    // As new: nothing is known any more of how far the inputs reach, only how far they were read.
+    taskClock = setup.makeClock(startingAt: max(engine.clock, clock), reached: engine.reached)
     own = TaskCounters(topics: decoders.count)
     engineBase = engine.counters
     evictionsBase = engine.evictions
@@ -242,8 +246,10 @@ public struct EngineFactory: TaskFactory {
     EngineLogic(self, partition: partition, partitionCount: partitionCount, seed: seed)
   }
 
-  func makeClock(startingAt now: Instant) -> TaskClock {
-    TaskClock(mode: settings.clockMode, required: required, sourceStall: sourceStall, startingAt: now)
+  func makeClock(startingAt now: Instant, reached: [String: Instant]) -> TaskClock {
+    TaskClock(
+      mode: settings.clockMode, required: required, sourceStall: sourceStall, startingAt: now,
+      reached: settings.topicNames.map { reached[$0] })
   }
   func makeDecoders() -> [EventDecoder] {
     formats.map { EventDecoder(format: $0, limits: limits, currencies: currencies) }

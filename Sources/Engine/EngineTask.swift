@@ -47,6 +47,11 @@ public struct EngineTask: ~Copyable {
   /// The last second of the clock in which the backfill sweep did its share.
   var backfillSecond: Int64 = 0
   var metadataDirty = true
+  /// Whether the checkpoint says what the money in the records is.
+  var isCurrencySaved = false
+  /// The greatest event time of each topic, which `clock: event` follows: kept with the state, for what was read before a
+  /// restart is not read again.
+  public var reached: [String: Instant] = [:]
   /// Names of a checkpoint being restored, until all are there: symbol numbers must come without gaps.
   var restoredNames: [UInt32: [UInt8]] = [:]
   /// Customers whose profile is to be written at the end of the epoch.

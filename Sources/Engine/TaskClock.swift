@@ -63,13 +63,21 @@ public struct TaskClock: Sendable {
   /// - Parameters:
   ///   - required: for each input topic (at most 64), whether it must be alive for the clock to follow the wall.
   ///   - now: the clock of the restored state.
-  public init(mode: ClockMode, required: [Bool], sourceStall: TimeSpan, startingAt now: Instant = .distantPast) {
+  ///   - reached: of the restored state, what `reached` was; empty or one for each topic.
+  public init(
+    mode: ClockMode, required: [Bool], sourceStall: TimeSpan, startingAt now: Instant = .distantPast,
+    reached: [Instant?] = []
+  ) {
     self.mode = mode
     self.sourceStall = sourceStall
     self.now = now
     topics = required.map { Topic(required: $0) }
+    for (index, instant) in reached.enumerated() where index < topics.count { topics[index].greatestEvent = instant }
     holding = required.isEmpty ? 0 : .max >> UInt64(64 - min(64, required.count))
   }
+
+  /// The greatest event time of each topic; nil where no event has come.
+  public var reached: [Instant?] { topics.map(\.greatestEvent) }
 
   /// Whether a record is too far in the future to be believed.
   public static func isTooFarAhead(_ eventTime: Instant, of ceiling: Instant, tolerance: TimeSpan = futureTolerance)

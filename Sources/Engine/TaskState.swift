@@ -3,6 +3,9 @@
 // Keys: 0x06 + customer id -> record (CustomerHeader, then its sections but for the id, little-endian).
 //       0x01, 0x04 and 0x05 + customer id -> a record of layout 1, 2 or 3, which this version does not read.
 //       0x02 "task"        -> TaskMetadata.
+//       0x02 "currency"    -> minor-unit digits (1 byte), ISO 4217 code: of all money in the records.
+//       0x02 "reached"     -> for each topic whose greatest event time counts (`clock: event`): that time (microseconds, 8
+//              bytes, little-endian), length of the topic's name (2 bytes, little-endian), name.
 //       0x02 "rules" + generation (4 bytes, big-endian) -> rule layout, text.
 //       0x02 "name" + symbol number (4 bytes, big-endian) -> the name.
 //       0x03 + hash of a customer id (8 bytes, big-endian) -> the stub of one who was evicted: number of the last tag
@@ -71,6 +74,22 @@ extension EngineTask {
     metadata.recordCounters = recordCounters
     withUnsafeBytes(of: metadata) { value in Self.key("task").withUnsafeBytes { list.append(key: $0, value: value) } }
     metadataDirty = false
+    if !isCurrencySaved {
+      let code = context.settings.currencyCode
+      Self.put(Self.key("currency"), [UInt8(context.settings.currencyExponent)] + Array(code.utf8), list)
+      isCurrencySaved = true
+    }
+    if !reached.isEmpty { Self.put(Self.key("reached"), encodedReached, list) }
+  }
+
+  private var encodedReached: [UInt8] {
+    var bytes: [UInt8] = []
+    for (topic, instant) in reached.sorted(by: { $0.key < $1.key }) {
+      withUnsafeBytes(of: instant.microseconds.littleEndian) { bytes.append(contentsOf: $0) }
+      withUnsafeBytes(of: UInt16(topic.utf8.count).littleEndian) { bytes.append(contentsOf: $0) }
+      bytes.append(contentsOf: topic.utf8)
+    }
+    return bytes
   }
 
   private static func put(_ key: [UInt8], _ value: [UInt8], _ list: ChangeList) {
@@ -103,6 +122,8 @@ extension EngineTask {
     case Self.taskKind:
       let name = key.dropFirst()
       if name.elementsEqual("task".utf8) { return try restoreMetadata(value) }
+      if name.elementsEqual("currency".utf8) { return try restoreCurrency(value) }
+      if name.elementsEqual("reached".utf8) { return try restoreReached(value) }
       guard name.count > 4 else { throw unknown(key) }
       var number: UInt32 = 0
       for byte in name.suffix(4) { number = number << 8 | UInt32(byte) }
@@ -173,6 +194,40 @@ extension EngineTask {
     counters = metadata.counters
     recordCounters = metadata.recordCounters
     metadataDirty = false
+  }
+
+  private mutating func restoreCurrency(_ value: UnsafeRawBufferPointer) throws(StateError) {
+    let settings = context.settings
+    let code = String(decoding: value.dropFirst(), as: UTF8.self)
+    guard let digits = value.first, code == settings.currencyCode, Int(digits) == settings.currencyExponent else {
+      throw StateError(
+        description:
+          "the state keeps money in \(code) with \(value.first ?? 0) decimal places, and the configuration says "
+          + "\(settings.currencyCode) with \(settings.currencyExponent): what was added up cannot be converted. Put "
+          + "currency.reporting and currency.exponent back, or set kafka.group to a new name and let the topics be read again "
+          + "from their beginning")
+    }
+    isCurrencySaved = true
+  }
+
+  private mutating func restoreReached(_ value: UnsafeRawBufferPointer) throws(StateError) {
+    reached = [:]
+    var rest = value[...]
+    while !rest.isEmpty {
+      let header = rest.prefix(10)
+      guard header.count == 10 else { throw cutReached }
+      let bytes = UnsafeRawBufferPointer(rebasing: header)
+      let count = Int(UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt16.self)))
+      let name = rest.dropFirst(10).prefix(count)
+      guard name.count == count else { throw cutReached }
+      reached[String(decoding: name, as: UTF8.self)] = Instant(
+        microseconds: Int64(littleEndian: bytes.loadUnaligned(as: Int64.self)))
+      rest = rest.dropFirst(10 + count)
+    }
+  }
+
+  private var cutReached: StateError {
+    StateError(description: "the checkpoint's entry of what the topics had reached is cut")
   }
 
   /// After the last entry: rebuilds the timers and notices a change of rules.

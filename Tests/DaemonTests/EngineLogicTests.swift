@@ -132,6 +132,34 @@ private func paid(_ number: Int, _ customer: String, second: Int) -> String {
     #expect(logic.clock == now + .seconds(60))
   }
 
+  /// What was read of a topic before a restart is not read again, and the clock of events still goes by it.
+  @Test(arguments: [true, false]) func theClockOfEventsKnowsWhatTopicsHadReached(inMemory: Bool) throws {
+    let before = try factory().makeTask(partition: 0, partitionCount: 1, seed: 1)
+    feed(before, 1, 0, key: "c-1", paid(1, "c-1", second: 480))
+    before.reachedEnd(of: 1)
+    feed(before, 0, 0, key: "c-1", paid(2, "c-1", second: 100))
+    let base = Instant(seconds: 1_772_368_000)
+    #expect(before.clock == base + .seconds(90))
+    try before.endEpoch(1)
+    let changes = ChangeList()
+    before.takeChanges(into: changes)
+
+    let after = try factory().makeTask(partition: 0, partitionCount: 1, seed: 1)
+    if inMemory {
+      before.resume(epoch: 1, clock: base + .seconds(90))
+    } else {
+      try changes.readEntries { try after.restore(key: $0, value: $1) }
+      try after.finishRestore(epoch: 1, clock: base + .seconds(90))
+    }
+    let logic = inMemory ? before : after
+    logic.reachedEnd(of: 1)
+    feed(logic, 0, 1, key: "c-1", paid(4, "c-1", second: 120))
+    #expect(logic.clock == base + .seconds(110))
+    logic.reachedEnd(of: 0)
+    _ = logic.tick(wall: base, maxTimers: 100)
+    #expect(logic.clock == base + .seconds(470))
+  }
+
   @Test("events of the future are refused") func future() throws {
     let logic = try factory().makeTask(partition: 0, partitionCount: 1, seed: 1)
     feed(logic, 1, 0, key: "c-1", paid(1, "c-1", second: 301 + 496))

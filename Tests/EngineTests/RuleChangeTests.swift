@@ -136,6 +136,22 @@ struct RuleChangeTests {
     try steps.advance(to: "2026-01-09T00:00:00Z", says: [])
   }
 
+  @Test("money is never taken for another currency's, nor for other units", arguments: [("EUR", 2), ("CNY", 0)])
+  func otherMoneyIsRefused(code: String, digits: Int) throws {
+    let steps = Steps(try TestSettings.make(rules: Self.first))
+    try steps.apply(
+      event(.login, "2026-01-01T00:00:00Z"), says: ["c seen set true @2026-01-01T00:00:00.000Z event"])
+    try steps.restart()
+    let error = #expect(throws: StateError.self) {
+      try steps.restart { settings in
+        settings.currencyCode = code
+        settings.currencyExponent = digits
+      }
+    }
+    #expect(error?.description.contains("in CNY with 2 decimal places") == true)
+    #expect(error?.description.contains("\(code) with \(digits)") == true)
+  }
+
   @Test func olderRulesAreRefused() throws {
     let steps = Steps(try TestSettings.make(rules: Self.first.replacing("revision: 1", with: "revision: 5")))
     try steps.apply(
