@@ -2,11 +2,13 @@
 
 import Glibc
 
-/// Writes to `PATH.part`, renamed to `PATH` by `finish`; `-` or nil is standard output. Dropped unfinished, it removes
-/// the part, so that a name never stands for half a result.
+/// Writes to `PATH.part`, renamed to `PATH` by `finish`; `-`, `/dev/stdout` or nil is standard output. Dropped unfinished, it
+/// removes the part, so that a name never stands for half a result. What is there and is no file (a pipe, a device) is
+/// written to as it is, and a symbolic link stays one: what it leads to is written.
 public struct OutputFile: ~Copyable {
   /// As the user named it, for messages.
   public let name: String
+  /// Where the file will be; nil where there is nothing to rename.
   private let path: String?
   private let descriptor: Int32
   private var buffer: [UInt8] = []
@@ -16,26 +18,53 @@ public struct OutputFile: ~Copyable {
 
   /// - Throws: `CommandFailure(.cannotCreate)`.
   public init(_ path: String?) throws(CommandFailure) {
-    guard let path, path != "-" else {
-      name = "standard output"
-      self.path = nil
-      descriptor = 1
-      return
-    }
-    name = path
-    self.path = path
-    descriptor = open(path + ".part", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    if descriptor < 0 {
-      throw CommandFailure(
-        .cannotCreate, "cannot create \(path).part: \(reason()); check that the directory exists and may be written to")
-    }
+    let place = try Self.open(path)
+    name = path.flatMap { place.descriptor == 1 ? nil : $0 } ?? "standard output"
+    self.path = place.path
+    descriptor = place.descriptor
     buffer.reserveCapacity(Self.bufferBytes + (64 << 10))
   }
 
+  private static func open(_ path: String?) throws(CommandFailure) -> (path: String?, descriptor: Int32) {
+    guard let path, path != "-", path != "/dev/stdout" else { return (nil, 1) }
+    if isWrittenInPlace(path) {
+      let descriptor = Glibc.open(path, O_WRONLY | O_CLOEXEC)
+      if descriptor < 0 { throw CommandFailure(.cannotCreate, "cannot write to \(path): \(reason())") }
+      return (nil, descriptor)
+    }
+    let target = try target(of: path)
+    let descriptor = Glibc.open(target + ".part", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    if descriptor < 0 {
+      throw CommandFailure(
+        .cannotCreate,
+        "cannot create \(target).part: \(reason()); check that the directory exists and may be written to")
+    }
+    return (target, descriptor)
+  }
+
+  /// Whether something is there that a file must not take the place of.
+  private static func isWrittenInPlace(_ path: String) -> Bool {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return false }
+    return status.st_mode & S_IFMT != S_IFREG || path.hasPrefix("/dev/") || path.hasPrefix("/proc/")
+  }
+
+  /// `path`, or what it leads to as a symbolic link.
+  private static func target(of path: String) throws(CommandFailure) -> String {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { return path }
+    guard let resolved = realpath(path, nil) else {
+      throw CommandFailure(
+        .cannotCreate, "\(path) is a symbolic link that leads nowhere (\(reason())); remove it, or mend what it names")
+    }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
+
   deinit {
-    guard let path else { return }
+    guard descriptor != 1 else { return }
     close(descriptor)
-    if !isFinished { unlink(path + ".part") }
+    if let path, !isFinished { unlink(path + ".part") }
   }
 
   /// - Throws: `CommandFailure(.inputOutput)`, for instance when the disk is full.
