@@ -35,7 +35,7 @@ extension ScannedDocument {
     throw .badProfileField
   }
 
-  /// Region or occupation: trimmed, lower case.
+  /// Region or occupation, in the spelling of `Spelling`.
   func attribute(_ node: Node?) throws(RejectReason) -> ByteSlice { try cleaned(node, wrong: .badProfileField) }
 }
 

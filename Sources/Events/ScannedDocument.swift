@@ -44,7 +44,7 @@ struct ScannedDocument {
 
   func text(_ slot: Int) throws(RejectReason) -> ByteSlice { try text(node(slot), limit: limits.maxTextBytes) }
 
-  /// Text without white space around it and with ASCII letters in lower case, so that spellings fall together.
+  /// Text in the spelling of `Spelling`, so that spellings fall together.
   func cleaned(_ node: Node?, wrong: RejectReason = .badField) throws(RejectReason) -> ByteSlice {
     let text = try text(node, limit: limits.maxTextBytes, wrong: wrong)
     guard let start = text.base else { return .empty }
@@ -53,7 +53,15 @@ struct ScannedDocument {
     while low < high, base[low] <= 0x20 { low += 1 }
     while low < high, base[high - 1] <= 0x20 { high -= 1 }
     // Without a branch in it, so that 16 bytes are done at once.
-    for i in low..<high { base[i] |= base[i] &- UInt8(ascii: "A") < 26 ? 0x20 : 0 }
+    var seen: UInt8 = 0
+    for i in low..<high {
+      seen |= base[i]
+      base[i] |= base[i] &- UInt8(ascii: "A") < 26 ? 0x20 : 0
+    }
+    if seen >= 0x80 {
+      let found = UnsafeMutableBufferPointer(start: base + low, count: high - low)
+      if Spelling.mayDiffer(UnsafeBufferPointer(found)) { high = low + Spelling.standardise(found) }
+    }
     return low == high ? .empty : ByteSlice(base: UnsafePointer(base + low), count: high - low)
   }
 

@@ -239,7 +239,7 @@ package struct Checker {
   private func textConstant(_ text: String, for feature: Feature, _ span: Span) throws(RuleProblem) -> TextConstant {
     var wanted = text
     switch feature {
-    case .gender, .region, .occupation: wanted = standardised(text)
+    case .gender, .region, .occupation: wanted = Spelling.standardised(text)
     default: break
     }
     if wanted.isEmpty { throw span.problem("an empty text never occurs; use `not defined(\(feature.name))`") }
@@ -250,14 +250,6 @@ package struct Checker {
     }
     return TextConstant(text: wanted, hash: textHash(wanted))
   }
-}
-
-/// Trimmed and in lower case, as profile attributes are kept.
-func standardised(_ text: String) -> String {
-  var scalars = text.unicodeScalars[...]
-  while let first = scalars.first, first.properties.isWhitespace { scalars.removeFirst() }
-  while let last = scalars.last, last.properties.isWhitespace { scalars.removeLast() }
-  return String(scalars).lowercased()
 }
 
 /// The hash by which texts are compared (XXH3, seed 0; never 0).

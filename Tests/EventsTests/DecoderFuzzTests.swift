@@ -124,7 +124,10 @@ struct NativeEventGenerator {
       ("amount", ["1.005", "0", quote("12.345"), "1e2", "99.99"], ["-1", "null", "1e30", quote("x"), "false"]),
       ("currency", [quote("USD"), quote("JPY"), quote("cny"), quote("KWD")], [quote("XTS"), "3", "null", quote("")]),
       ("quantity", ["1", "3", "2.0", quote("4"), "1e3"], ["-1", "1.5", "null", "1000001"]),
-      ("category", [quote(" Beauty/Skin "), quote("食品"), quote("")], ["1.5", "null"]),
+      (
+        "category", [quote(" Beauty/Skin "), quote("食品"), quote("\u{3000}Élan Москва\u{a0}"), quote("")],
+        ["1.5", "null"]
+      ),
       ("product", [quote("SKU-7"), "8"], ["true"]), ("channel", [quote("APP"), quote(" web")], ["{}"]),
       ("coupon", [quote("X"), quote("")], ["false"]), ("discount", ["1", "0.5", quote("2.50")], ["-1", quote("")]),
       ("birth_date", [quote("1990-05-01"), quote("2000-02-29")], [quote("1990-13-01"), quote("2031-01-01"), "5"]),
