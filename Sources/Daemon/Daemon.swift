@@ -44,10 +44,15 @@ public struct Daemon: Sendable {
 
     let end = Shared<DataPlaneEnd?>(nil)
     let ended = SystemSignal()
+    let isClosed = Shared(false)
     let thread: DedicatedThread
     do throws(ThreadError) {
       thread = try DedicatedThread("tw-data") {
-        end.write(runDataPlane(kafka))
+        runDataPlane(kafka) {
+          end.write($0)
+          ended.notify()
+        }
+        isClosed.write(true)
         ended.notify()
       }
     } catch { return DataPlaneEnd(.failure, "\(error)") }
@@ -55,7 +60,15 @@ public struct Daemon: Sendable {
     var setBack = SetBack()
     while true {
       if let end = end.read() {
-        thread.join()
+        let deadline = wall.monotonicMicroseconds + Self.closingMicroseconds
+        while !isClosed.read(), wall.monotonicMicroseconds < deadline { ended.wait(milliseconds: 100) }
+        if isClosed.read() {
+          thread.join()
+        } else {
+          settings.log.warning(
+            "the Kafka client did not end in \(Self.closingMicroseconds / 1_000_000) s and is left behind; nothing depends on "
+              + "it any more")
+        }
         return end
       }
       // The data plane may be in such a wait, so nobody waits for it: whatever was not committed is read again.
@@ -68,6 +81,10 @@ public struct Daemon: Sendable {
       ended.wait(milliseconds: 500)
     }
   }
+
+  /// How long Kafka's clients may take to end once everything is done. librdkafka 2.0 waits for ever for the consumer of a
+  /// topic that was deleted.
+  private static let closingMicroseconds: Int64 = 5_000_000
 
   private func startAdminServer() -> Task<Void, Never>? {
     guard let address = settings.configuration.admin.listen else { return nil }
@@ -83,23 +100,23 @@ public struct Daemon: Sendable {
     }
   }
 
-  /// Everything that is confined to the data-plane thread is made here, on it.
-  private func runDataPlane(_ kafka: KafkaConfiguration) -> DataPlaneEnd {
+  /// Everything that is confined to the data-plane thread is made here, on it, and goes after `report` was told how it ended.
+  private func runDataPlane(_ kafka: KafkaConfiguration, report: (DataPlaneEnd) -> Void) {
     let notifier = SystemdNotifier(
       socketPath: getenv("NOTIFY_SOCKET").map { String(cString: $0) },
       watchdogMicroseconds: getenv("WATCHDOG_USEC").map { String(cString: $0) })
     let plan: TopicPlan
     switch waitForTopics(kafka, notifier) {
     case .success(let found): plan = found
-    case .failure(let early): return early.end
+    case .failure(let early): return report(early.end)
     }
     let configuration = settings.configuration
     let looks = Mailbox<SourceLook>()
     let watchEnded = StopRequest()
     let interval = min(10_000, max(1_000, Int(configuration.sourceStall.microseconds / 4_000)))
     let watch = SourceWatch(
-      kafka: kafka, topics: configuration.inputs.map(\.topic), partitionCount: plan.partitionCount,
-      intervalMilliseconds: interval, looks: looks, ended: watchEnded)
+      kafka: kafka, topics: configuration.inputs.map(\.topic), outputs: configuration.outputs.enabled.map(\.topic),
+      partitionCount: plan.partitionCount, intervalMilliseconds: interval, looks: looks, ended: watchEnded)
     do {
       let watchThread = try DedicatedThread("tw-sources") { watch.run() }
       defer {
@@ -112,11 +129,11 @@ public struct Daemon: Sendable {
       let dataPlane = DataPlane(
         settings, consumer: KafkaConsumerPort(consumer), producer: producer, wall: SystemWall(),
         stop: stop, looks: looks, published: published, notifier: notifier)
-      return dataPlane.run(partitionCount: plan.partitionCount)
+      report(dataPlane.run(partitionCount: plan.partitionCount))
     } catch let error as KafkaError {
-      return DataPlaneEnd(.badConfiguration, "\(error)")
+      report(DataPlaneEnd(.badConfiguration, "\(error)"))
     } catch {
-      return DataPlaneEnd(.failure, "\(error)")
+      report(DataPlaneEnd(.failure, "\(error)"))
     }
   }
 

@@ -14,6 +14,20 @@ extension DataPlane {
     if case .running = ownership.state, !running, locked.isEmpty { end = endOfHalted }
   }
 
+  /// Topics were deleted under the daemon. Nothing goes on without an input; without an output every epoch is aborted.
+  func topicsGone(_ names: [String]) -> DataPlaneEnd {
+    let lost = names.filter(topics.contains)
+    let inputs =
+      lost.isEmpty
+      ? ""
+      : " If \(lost.joined(separator: ", ")) comes back empty, a start says what to do about the offsets that the state has."
+    return DataPlaneEnd(
+      .badTopics,
+      "the brokers do not know \(names.joined(separator: ", ")) any more: deleted? Create what is missing with "
+        + "\(partitionCount) partitions (kafka.create_topics: true does it at a start), then start again; nothing of what was "
+        + "committed is lost.\(inputs)")
+  }
+
   func commands(for partition: Int32?) -> OperatorCommands {
     OperatorCommands(settings.configuration, partition: partition)
   }

@@ -144,6 +144,9 @@ extension DataPlane {
     snapshot.brokerErrors += 1
     if failure.isFatal || failure.isFenced {
       end = DataPlaneEnd(.restart, "\(failure)")
+    } else if failure.code == .unknownTopicOrPartition, topics.indices.contains(item.topic) {
+      // librdkafka says so only after it has asked for half a minute.
+      end = topicsGone([topics[item.topic]])
     } else if failure.code == .maxPollExceeded || failure.isRetriable {
       settings.log.warning("\(failure)")
     } else if item.partition >= 0, tasks[item.partition] != nil {

@@ -95,6 +95,12 @@ extension DataPlane {
         continue
       }
       snapshot.isKafkaReachable = true
+      let gone = missingTopics.see(look.missing, at: look.at)
+      if !gone.isEmpty {
+        end = topicsGone(gone)
+        return
+      }
+      if look.ends.isEmpty, look.partitionCounts.allSatisfy({ $0 == partitionCount }) { continue }
       let before = lastLook
       lastLook = look
       ends = look.ends

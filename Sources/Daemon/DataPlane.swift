@@ -128,6 +128,7 @@ package final class DataPlane {
   var wallWatch = WallWatch()
   var ends: [[Int64]]?
   var lastLook: SourceLook?
+  var missingTopics = MissingTopics()
   /// Monotonic microseconds; nil while partitions are there.
   private var joiningSince: Int64?
   var end: DataPlaneEnd?

@@ -10,7 +10,7 @@ extension RecoveryPlanner {
     let matter = "\(refusal)."
     switch refusal {
     case .offsetsMissing, .stateElsewhere: break
-    case .untagged, .offsetsDiffer, .tagsDiffer:
+    case .untagged, .offsetsDiffer, .tagsDiffer, .topicNotCommitted:
       guard isChosen else {
         return .refuse(
           refusal.message(commands, newest: evidence.epochs.last, directory: directory) + ".",
@@ -105,7 +105,7 @@ extension RecoveryPlanner {
           "To go on from the committed offsets with this older or other state all the same, name the partition: "
             + "\(commands.recover(.acceptOffsets)).")
       }
-    case .untagged, .offsetsDiffer, .tagsDiffer: break
+    case .untagged, .offsetsDiffer, .tagsDiffer, .topicNotCommitted: break
     }
     guard let newest = evidence.newest else {
       return .refuse(
@@ -113,6 +113,14 @@ extension RecoveryPlanner {
         "There is no state on disk that could go on from these offsets.")
     }
     let (block, why) = continuable(newest)
+    let unknown = evidence.committed.filter { topic in
+      topic.offset == nil && evidence.available[topic.topic] == nil && block.next(topic.topic) != nil
+    }
+    guard unknown.isEmpty else {
+      return .refuse(
+        "\(refusal).",
+        "The brokers have not said where \(unknown.map(\.topic).joined(separator: ", ")) begins; run this again.")
+    }
     let offsets = accepted(by: block)
     var interventions: [Intervention] = []
     var sentences = [
@@ -163,11 +171,12 @@ extension RecoveryPlanner {
     )
   }
 
-  /// The committed offsets, and the block's where there is none.
+  /// The committed offsets, the earliest where nothing is committed, and the block's for topics that are not configured.
   private func accepted(by block: BlockFacts) -> [TopicOffset] {
     var offsets = block.header.offsets.map { offset in
-      let committed = evidence.committed.first { $0.topic == offset.topic }?.offset
-      return TopicOffset(topic: offset.topic, next: committed ?? offset.next)
+      guard let topic = evidence.committed.first(where: { $0.topic == offset.topic }) else { return offset }
+      let next = topic.offset ?? evidence.available[offset.topic]?.earliest ?? offset.next
+      return TopicOffset(topic: offset.topic, next: next)
     }
     for topic in evidence.committed where block.next(topic.topic) == nil {
       if let offset = topic.offset { offsets.append(TopicOffset(topic: topic.topic, next: offset)) }

@@ -127,6 +127,12 @@ extension StartRefusal {
       return
         "To go on from the committed offsets, stop the daemon and run \(commands.recover(.acceptOffsets)); to undo the "
         + "reset and go on from the offsets of the state, \(commands.recover(.adoptDisk)). \(OperatorCommands.afterwards)"
+    case .topicNotCommitted(let topic, _):
+      return
+        "Stop the daemon; if \(topic) is a new topic, so that all its records are new, run "
+        + "\(commands.recover(.acceptOffsets)), which reads it from its earliest offset on; if it is the same topic as "
+        + "before, run \(commands.recover(.adoptDisk)), which goes on where the state stands. "
+        + OperatorCommands.afterwards
     }
   }
 }

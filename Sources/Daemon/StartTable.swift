@@ -70,6 +70,8 @@ public enum StartRefusal: Hashable, Sendable, CustomStringConvertible {
   case offsetsDiffer(topic: String, committed: Int64, onDisk: Int64?)
   /// The topics of one task carry different tags.
   case tagsDiffer(topics: [String])
+  /// The state has read this topic, others are committed, and nothing is committed for this one.
+  case topicNotCommitted(topic: String, onDisk: Int64)
 
   /// What happened; what to do about it is in `message`.
   public var description: String {
@@ -89,6 +91,9 @@ public enum StartRefusal: Hashable, Sendable, CustomStringConvertible {
     case .tagsDiffer(let topics):
       "the offsets committed for \(topics.joined(separator: ", ")) belong to different epochs: an operator has reset some "
         + "of them, or a topic was taken out of the configuration for a while"
+    case .topicNotCommitted(let topic, let disk):
+      "the state has read \(topic) up to offset \(disk), but nothing is committed for it any more: the topic was deleted "
+        + "(perhaps there is a new one of its name), or its commits have expired or were removed"
     }
   }
 }
@@ -141,12 +146,12 @@ public func decideStart(committed: [CommittedTopic], disk: DiskState, delivery: 
   }
   for topic in committed {
     let onDisk = block.offsets.first { $0.topic == topic.topic }?.next
-    // Neither committed nor saved: the topic is new in the configuration.
-    if topic.offset == nil, onDisk == nil { continue }
-    guard topic.offset == onDisk else {
-      guard let offset = topic.offset else { return .halt(.tagsDiffer(topics: [topic.topic])) }
+    // Neither committed nor saved is equal too: the topic is new in the configuration.
+    if topic.offset == onDisk { continue }
+    if let offset = topic.offset {
       return .halt(.offsetsDiffer(topic: topic.topic, committed: offset, onDisk: onDisk))
     }
+    if let onDisk { return .halt(.topicNotCommitted(topic: topic.topic, onDisk: onDisk)) }
   }
   switch delivery {
   case .exactlyOnce:

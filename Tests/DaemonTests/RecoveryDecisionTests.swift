@@ -256,6 +256,22 @@ private let halts: [Halt] =
     world.committed.append(CommittedTopic(topic: "c", offset: 33, metadata: "\(tag)"))
   }
   + both(
+    "a topic was recreated, and its commits went with it", .acceptOffsets, once: (7, offsets(0, 7)),
+    least: (7, offsets(0, 7)), [.acceptedOffsets]
+  ) { world in
+    world.commit(7)
+    setOffset(&world, 0, nil, metadata: "")
+    world.available = ["a": Watermarks(earliest: 0, latest: 400), "b": Watermarks(earliest: 0, latest: 7)]
+  }
+  + both(
+    "the commits of one topic were removed", .adoptDisk, once: (7, offsets(70, 7)), least: (7, offsets(70, 7)),
+    [.adoptedDisk]
+  ) { world in
+    world.commit(7)
+    setOffset(&world, 0, nil, metadata: "")
+    world.available = ["a": Watermarks(earliest: 0, latest: 400), "b": Watermarks(earliest: 0, latest: 7)]
+  }
+  + both(
     "records were deleted", .skipGap(beyondEnd: nil), once: (7, offsets(75, 7)), least: (7, offsets(75, 7)),
     [.skippedGap]
   ) { world in

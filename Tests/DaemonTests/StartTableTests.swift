@@ -114,7 +114,7 @@ private let rows: [Row] = [
   Row(
     name: "one topic of the block is not committed any more", committed: [committed(7)[0], nothing[1]],
     disk: disk(3...7),
-    exactlyOnce: .halt(.tagsDiffer(topics: ["b"]))),
+    exactlyOnce: .halt(.topicNotCommitted(topic: "b", onDisk: 7))),
   Row(
     name: "a topic that is new in the configuration begins at its earliest offset",
     committed: committed(7) + [CommittedTopic(topic: "c", offset: nil)], disk: disk(3...7),
@@ -137,7 +137,7 @@ private let rows: [Row] = [
       switch refusal {
       case .offsetsMissing: .adoptDisk
       case .stateElsewhere: .adoptDisk
-      case .untagged, .offsetsDiffer, .tagsDiffer: row.disk.epochs.isEmpty ? nil : .acceptOffsets
+      case .untagged, .offsetsDiffer, .tagsDiffer, .topicNotCommitted: row.disk.epochs.isEmpty ? nil : .acceptOffsets
       }
     if let command {
       #expect(

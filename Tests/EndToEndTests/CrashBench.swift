@@ -61,7 +61,9 @@ final class CrashBench {
   }
   /// The embedded broker keeps 5 MB of a partition: outputs are spread over more of them.
   private var outputPartitions: Int32 { embedded == nil ? partitions : 24 }
-  private var topics: [String] { [input] + Output.allCases.map(topic) }
+  /// See `addQuietInput`.
+  var quietInput: String?
+  private var topics: [String] { [input] + Output.allCases.map(topic) + (quietInput.map { [$0] } ?? []) }
   func topic(_ output: Output) -> String { "\(name)-\(output.rawValue)" }
 
   /// - Parameter realBroker: nil for the embedded one.

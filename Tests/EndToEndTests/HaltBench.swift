@@ -187,12 +187,29 @@ extension CrashBench {
 }
 
 extension CrashBench {
-  /// Deletes the input topic and makes an empty one of the same name.
-  func recreateInput() throws {
+  /// A second input, of which nothing ever comes.
+  func addQuietInput() throws {
+    let quiet = "\(name)-quiet"
+    quietInput = quiet
     let admin = try Admin(client())
-    for result in try admin.deleteTopics([input], timeoutMilliseconds: 30_000) {
+    let specification = TopicSpecification(name: quiet, partitionCount: partitions, replicationFactor: 1)
+    for result in try admin.createTopics([specification], timeoutMilliseconds: 30_000) {
       if let error = result.error { throw error }
     }
+    try admin.waitForTopics([quiet], partitionCount: partitions, timeoutMilliseconds: 60_000)
+    try editConfiguration("inputs: [", "inputs: [{ topic: '\(quiet)' }, ")
+  }
+
+  func delete(_ topic: String) throws {
+    for result in try Admin(client()).deleteTopics([topic], timeoutMilliseconds: 30_000) {
+      if let error = result.error { throw error }
+    }
+  }
+
+  /// Deletes the input topic and makes an empty one of the same name.
+  func recreateInput() throws {
+    try delete(input)
+    let admin = try Admin(client())
     let deadline = Date() + 60
     while Date() < deadline {
       let made = try admin.createTopics(

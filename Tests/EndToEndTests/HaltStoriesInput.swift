@@ -104,6 +104,67 @@ extension CrashTests.HaltsAndRecovery {
     #expect(problems == [], "\(told.joined(separator: "\n"))")
   }
 
+  /// Kafka removes a topic's commits with it. The other input's stay.
+  @Test(arguments: [CrashDelivery.exactlyOnce, .atLeastOnce])
+  func oneTopicOfTwoRecreated(delivery: CrashDelivery) async throws {
+    // Records that are rejected are named by their offsets, and offsets come again here.
+    let all = try CrashStream.shop(customers: 250, seed: 26).without { _, record in
+      !record.isSameInFile || record.value.contains(#""id":"bad-"#) || record.key == nil
+    }
+    // More than the old topic had: its offsets alone tell nothing.
+    let first = all.only(0..<all.records.count / 3)
+    let second = all.only(all.records.count / 3..<all.records.count)
+    let expectation = try await CrashExpectation.replaying(all, partitions: 2)
+    let (told, problems) = try await onThread {
+      let bench = try CrashBench(realBroker: TestBroker.realBootstrap, all, delivery: delivery, partitions: 2)
+      try bench.addQuietInput()
+      try bench.produce(first.records)
+      try bench.run(all, until: first.records.count, then: SIGTERM)
+      try bench.recreateInput()
+      try bench.produce(second.records)
+      let told = try bench.recover(all, status: 79, with: ["--accept-offsets"])
+      return (told, try bench.differences(from: expectation, .identical))
+    }
+    #expect(told.first?.contains("nothing is committed for it any more") == true, "\(told)")
+    #expect(problems == [], "\(told.joined(separator: "\n"))")
+  }
+
+  /// At any moment after the deletion: librdkafka's consumer of a deleted topic can wait for ever when it is destroyed.
+  @Test(arguments: [CrashDelivery.exactlyOnce, .atLeastOnce], [0, 3, 8])
+  func stoppedAfterItsInputWasDeleted(delivery: CrashDelivery, seconds: UInt32) async throws {
+    let stream = try CrashStream.shop(customers: 20, seed: 27)
+    try await onThread {
+      let bench = try CrashBench(realBroker: TestBroker.realBootstrap, stream, delivery: delivery, partitions: 2)
+      try bench.produce(stream.records)
+      let daemon = try bench.start([])
+      let count = Int64(stream.records.count)
+      try daemon.wait(until: "all is committed", limitSeconds: 120) { (bench.committedRecords() ?? 0) >= count }
+      try bench.delete(bench.input)
+      sleep(seconds)
+      daemon.send(SIGTERM)
+      let status = try daemon.wait(limitSeconds: 30)
+      // The last epoch's offsets may have nowhere to go any more; where they are committed by themselves, that is said.
+      let isRefused = delivery == .atLeastOnce && status == 70 && daemon.log.contains("UNKNOWN_TOPIC_OR_PART")
+      try expect(status == 0 || isRefused, "\(status): \(daemon.log)")
+    }
+  }
+
+  @Test(arguments: [CrashDelivery.exactlyOnce, .atLeastOnce], [true, false])
+  func topicDeletedUnderTheDaemon(delivery: CrashDelivery, isInput: Bool) async throws {
+    let stream = try CrashStream.shop(customers: 20, seed: 28)
+    try await onThread {
+      let bench = try CrashBench(realBroker: TestBroker.realBootstrap, stream, delivery: delivery, partitions: 2)
+      try bench.produce(stream.records)
+      let daemon = try bench.start([])
+      let count = Int64(stream.records.count)
+      try daemon.wait(until: "all is committed", limitSeconds: 120) { (bench.committedRecords() ?? 0) >= count }
+      let topic = isInput ? bench.input : bench.topic(.tags)
+      try bench.delete(topic)
+      let status = try daemon.wait(limitSeconds: 90)
+      try expect(status == 69 && daemon.log.contains("do not know \(topic) any more"), "\(status): \(daemon.log)")
+    }
+  }
+
   @Test func addedPartitions() async throws {
     let stream = try CrashStream.shop(customers: 250, seed: 24)
     try await onThread {
