@@ -69,7 +69,7 @@ import Testing
     #expect(event.birthDay == 7_363)
     #expect(event.gender == .female)
     #expect(event.region == "shanghai")
-    #expect(event.occupation == "engineerÉ")
+    #expect(event.occupation == "engineeré")
     let unknown = decoder.decode(
       #"{"type":"profile_update","customer":"c","ts":1772368496123,"birth_date":"","gender":"unknown"}"#)
     #expect(unknown.reason == nil)
