@@ -91,6 +91,14 @@ public enum Terminal {
   @discardableResult
   public static func write(_ text: String) -> Bool { write(text, to: 1) }
 
+  /// Writes what a command was asked for to standard output.
+  /// - Throws: `CommandFailure(.inputOutput)`, for instance when the disk is full.
+  public static func writeResult(_ text: String) throws(CommandFailure) {
+    guard !write(text, to: 1) else { return }
+    throw CommandFailure(
+      .inputOutput, "cannot write the result to standard output: \(String(cString: strerror(errno)))")
+  }
+
   @discardableResult
   private static func write(_ text: String, to descriptor: Int32) -> Bool {
     var text = text

@@ -124,7 +124,7 @@ public struct Daemon: Sendable {
         watchThread.join()
       }
       let consumer = try Consumer(kafka, ConsumerOptions(groupID: configuration.kafka.group))
-      let options = producerOptions(configuration)
+      let options = Self.producerOptions(configuration)
       let producer = try KafkaProducerPort { () throws(KafkaError) in try Producer(kafka, options) }
       let dataPlane = DataPlane(
         settings, consumer: KafkaConsumerPort(consumer), producer: producer, wall: SystemWall(),
@@ -137,7 +137,7 @@ public struct Daemon: Sendable {
     }
   }
 
-  private func producerOptions(_ configuration: Configuration) -> ProducerOptions {
+  static func producerOptions(_ configuration: Configuration) -> ProducerOptions {
     switch configuration.delivery {
     case .exactlyOnce:
       ProducerOptions(.transactional(id: "\(configuration.kafka.group)-\(configuration.kafka.instance)"))
@@ -153,6 +153,7 @@ public struct Daemon: Sendable {
   private func waitForTopics(_ kafka: KafkaConfiguration, _ notifier: SystemdNotifier?) -> Result<TopicPlan, EarlyEnd> {
     let wall = SystemWall()
     var waiting = ""
+    var hasReason = false
     do {
       let admin = try Admin(kafka)
       while !stop.isStopping {
@@ -166,11 +167,15 @@ public struct Daemon: Sendable {
             guard kafkaError.isRetriable else {
               return .failure(EarlyEnd(end: DataPlaneEnd(.halted, "\(kafkaError)")))
             }
-            if waiting != "\(kafkaError)" { settings.log.warning("waiting for Kafka: \(kafkaError)") }
+            // What a broker says counts its repetitions: it is no reason to say all of it again.
+            let reason = admin.drainEvents().textOfBrokers
+            if waiting != "\(kafkaError)" || !hasReason && !reason.isEmpty {
+              settings.log.warning("waiting for Kafka: \(kafkaError)\(reason)")
+            }
             waiting = "\(kafkaError)"
+            hasReason = hasReason || !reason.isEmpty
           }
         }
-        _ = admin.drainEvents()
         let text = waiting
         published.withLock { snapshot in
           snapshot.waiting = text

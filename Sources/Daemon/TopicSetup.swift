@@ -103,11 +103,24 @@ enum TopicSetup {
 }
 
 extension Daemon {
+  /// Makes the clients that a run would make, which wait for nobody, and lets them go: librdkafka looks at its properties
+  /// together only then.
+  /// - Throws: what is wrong with `kafka.properties`.
+  public static func checkClients(_ configuration: Configuration) throws(KafkaError) {
+    let kafka = try kafkaConfiguration(configuration)
+    _ = try Consumer(kafka, ConsumerOptions(groupID: configuration.kafka.group))
+    _ = try Producer(kafka, producerOptions(configuration))
+  }
+
   /// What the cluster has of the topics of a configuration; for `tidewatch check --kafka`. Changes nothing.
   public static func checkTopics(_ configuration: Configuration) -> Result<TopicPlan, TopicProblem> {
     do {
       let admin = try Admin(kafkaConfiguration(configuration))
-      let plan = try TopicSetup.look(admin, configuration)
+      let plan: TopicPlan
+      do throws(TopicSetup.Failure) { plan = try TopicSetup.look(admin, configuration) } catch {
+        guard case .kafka(let failure) = error else { throw error }
+        return .failure(TopicProblem(text: "\(failure)\(admin.drainEvents().textOfBrokers)"))
+      }
       if !plan.missing.isEmpty, !configuration.kafka.createTopics {
         return .failure(.missing(plan.missing, partitions: plan.partitionCount, configuration))
       }
@@ -118,5 +131,16 @@ extension Daemon {
       case .problem(let problem): return .failure(problem)
       }
     } catch { return .failure(TopicProblem(text: "\(error)")) }
+  }
+}
+
+extension DrainedEvents {
+  /// What a broker said last of why it is not reached (a certificate, a password, a closed port), for the end of a message;
+  /// empty where none did. A call that waits in vain knows only that time was up.
+  var textOfBrokers: String {
+    let reasons = events.compactMap { event -> String? in
+      if case .brokerError(let error) = event { error.reason } else { nil }
+    }
+    return reasons.last.map { ". Kafka's client says: \($0)" } ?? ""
   }
 }

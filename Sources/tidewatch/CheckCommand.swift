@@ -4,6 +4,7 @@ import ArgumentParser
 import CommandSupport
 import Configuration
 import Daemon
+import Kafka
 
 struct CheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -20,17 +21,17 @@ struct CheckCommand: ParsableCommand {
   func run() throws {
     let configuration = try ConfigurationLoading.load(config)
     let factory = try ConfigurationLoading.factory(configuration)
-    do { _ = try Daemon.kafkaConfiguration(configuration) } catch {
-      throw CommandFailure(.configuration, "kafka.properties: \(error)")
+    do throws(KafkaError) { try Daemon.checkClients(configuration) } catch {
+      throw CommandFailure(.configuration, "kafka: \(error)")
     }
-    print(ConfigurationSummary.text(configuration, factory.versions))
-    for warning in configuration.warnings { print("warning: \(warning)") }
+    try Terminal.writeResult(ConfigurationSummary.text(configuration, factory.versions) + "\n")
+    for warning in configuration.warnings { try Terminal.writeResult("warning: \(warning)\n") }
     guard kafka else { return }
     switch Daemon.checkTopics(configuration) {
     case .success(let found):
-      print("kafka: reached; \(found.partitionCount) partitions of every input")
+      try Terminal.writeResult("kafka: reached; \(found.partitionCount) partitions of every input\n")
       if !found.missing.isEmpty {
-        print("kafka: to be created at start: \(found.missing.joined(separator: ", "))")
+        try Terminal.writeResult("kafka: to be created at start: \(found.missing.joined(separator: ", "))\n")
       }
     case .failure(let problem): throw CommandFailure(.unavailable, problem.description)
     }

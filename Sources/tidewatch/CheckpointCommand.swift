@@ -79,9 +79,9 @@ private func report(
     encoder.keyEncodingStrategy = .convertToSnakeCase
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     let data = try encoder.encode(CheckpointDocument(reports))
-    Terminal.write(String(decoding: data, as: UTF8.self) + "\n")
+    try Terminal.writeResult(String(decoding: data, as: UTF8.self) + "\n")
   } else {
-    Terminal.write(reports.map(\.text).joined(separator: "\n"))
+    try Terminal.writeResult(reports.map(\.text).joined(separator: "\n"))
   }
   let order = PartitionOrder(reports.compactMap(\.place), under: options.directory)
   order.warnOfMissing()

@@ -71,4 +71,31 @@ import Testing
     #expect(missing.status == 78 || missing.status == 66)
     #expect(missing.errorText.contains("none.yaml"))
   }
+
+  /// librdkafka looks at its properties together only when a client is made.
+  @Test func whatNoClientTakesIsFoundBeforeARun() async throws {
+    let kafka = "kafka: { bootstrap: '127.0.0.1:1', properties: { security.protocol: ssl, ssl.ca.location: /nowhere } }"
+    try scratch.write(
+      "wrong.yaml", kafka + "\ninputs: [{ topic: x }]\nrules: '\(Binary.package.path)/config/tags.yaml'\n")
+    let outcome = try await check(scratch.path("wrong.yaml"))
+    #expect(outcome.status == 78)
+    #expect(outcome.errorText.contains("ssl.ca.location"), "\(outcome.errorText)")
+  }
+
+  @Test func whyNoBrokerIsReachedIsSaid() async throws {
+    let text = "inputs: [{ topic: x }]\nrules: '\(Binary.package.path)/config/tags.yaml'\n"
+    try scratch.write("closed.yaml", "kafka: { bootstrap: '127.0.0.1:1' }\n" + text)
+    let closed = try await Binary.run(["check", "--kafka", "--config", scratch.path("closed.yaml")])
+    #expect(closed.status == 69)
+    #expect(closed.errorText.contains("Connection refused"), "\(closed.errorText)")
+  }
+
+  @Test func aResultThatCannotBeWrittenIsAFailure() async throws {
+    let binary = try Binary.path.get().path
+    let full = try await Binary.run(
+      ["-c", "'\(binary)' check --config config/tidewatch.yaml > /dev/full"],
+      of: .success(URL(fileURLWithPath: "/bin/sh")))
+    #expect(full.status == 74)
+    #expect(full.errorText.contains("cannot write the result"))
+  }
 }
