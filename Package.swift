@@ -57,12 +57,15 @@ let package = Package(
     // Threads, and the only place where values pass between them.
     .target(name: "Handoff", swiftSettings: settings),
 
+    // Files that commands read: plain or gzip.
+    .target(name: "InputFiles", dependencies: ["CZlib"], swiftSettings: settings),
+
     // The engine over a file.
-    .target(name: "Replay", dependencies: ["Engine", "Events", "Handoff", "CZlib"], swiftSettings: settings),
+    .target(name: "Replay", dependencies: ["Engine", "Events", "Handoff", "InputFiles"], swiftSettings: settings),
 
     // CSV exports to native events.
     .target(
-      name: "Import", dependencies: ["Events", "CZlib", .product(name: "Yams", package: "Yams")],
+      name: "Import", dependencies: ["Events", "InputFiles", .product(name: "Yams", package: "Yams")],
       swiftSettings: settings),
 
     // Defects for the simulator to find; nothing of it is in a normal build.
@@ -109,8 +112,8 @@ let package = Package(
     .executableTarget(
       name: "tidewatch",
       dependencies: [
-        "CAllocator", "Events", "Customers", "Engine", "Configuration", "Import", "Replay", "Checkpoint", "Demo",
-        "CommandSupport", "Daemon", "Kafka", "LoadGenerator",
+        "CAllocator", "Events", "Customers", "Engine", "Configuration", "Import", "InputFiles", "Replay", "Checkpoint",
+        "Demo", "CommandSupport", "Daemon", "Kafka", "LoadGenerator",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -165,8 +168,11 @@ let package = Package(
       exclude: ["Fixtures"], swiftSettings: settings),
     .testTarget(
       name: "ReplayTests",
-      dependencies: ["Replay", "Engine", "Events", "Customers", "Models", "Rules", "ReferenceTesting", "CZlib"],
+      dependencies: [
+        "Replay", "Engine", "Events", "Customers", "Models", "Rules", "ReferenceTesting", "CZlib", "InputFiles",
+      ],
       swiftSettings: settings),
+    .testTarget(name: "InputFilesTests", dependencies: ["InputFiles", "CZlib"], swiftSettings: settings),
     .testTarget(name: "ImportTests", dependencies: ["Import", "Events"], swiftSettings: settings),
     .testTarget(name: "KafkaTests", dependencies: ["Kafka"], swiftSettings: settings),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Events"], swiftSettings: settings),

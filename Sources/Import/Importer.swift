@@ -2,6 +2,7 @@
 
 import Events
 import Glibc
+import InputFiles
 
 /// What became of the rows: `rows == applied + filtered + rejected`.
 public struct ImportReport: Sendable, Equatable {
@@ -73,7 +74,7 @@ public struct Importer {
   /// - Parameters:
   ///   - write: takes one NDJSON line, with its line end.
   ///   - progress: called about every 16 Ki rows.
-  /// - Throws: `ImportInputError`, `ImportMapError` (a column that the file does not have), and what `write` throws.
+  /// - Throws: `InputFileError`, `ImportMapError` (a column that the file does not have), and what `write` throws.
   public static func run(
     map: ImportMap, inputs: [String], progress: (ImportProgress) -> Void = { _ in },
     write: ([UInt8]) throws -> Void
@@ -104,7 +105,7 @@ public struct Importer {
   }
 
   /// Column numbers by name, once the lines to skip and the header are read.
-  private func columns(of reader: inout RowReader, path: String) throws -> [String: Int] {
+  private func columns(of reader: inout RowReader, path: String) throws -> Columns {
     for _ in 0..<map.layout.skipLines { _ = try reader.next() }
     var names: [String] = []
     switch map.layout.columns {
@@ -119,7 +120,13 @@ public struct Importer {
           "\(map.file): \(path) has no column '\(wanted)'; it has \(names.map { "'\($0)'" }.joined(separator: ", "))"
         ])
     }
-    return columns
+    return Columns(byName: columns, count: names.count)
+  }
+
+  private struct Columns {
+    var byName: [String: Int]
+    /// How many fields a row has.
+    var count: Int
   }
 
   private mutating func reject(_ row: Row, _ path: String, _ reason: String) {
@@ -130,10 +137,16 @@ public struct Importer {
   }
 
   private mutating func take(
-    _ row: Row, columns: [String: Int], path: String, write: ([UInt8]) throws -> Void
+    _ row: Row, columns: Columns, path: String, write: ([UInt8]) throws -> Void
   ) throws {
     if let problem = row.problem { return reject(row, path, problem) }
-    let values = RowValues(row: row, columns: columns)
+    if row.fields.count != columns.count {
+      return reject(
+        row, path,
+        "the row has \(row.fields.count) fields and the file \(columns.count) columns: is a separator inside a field without "
+          + "quotes, or the row cut?")
+    }
+    let values = RowValues(row: row, columns: columns.byName)
     for (number, filter) in map.filters.enumerated() where values.holds(filter.condition) {
       report.filtered[number].rows += 1
       return
@@ -235,7 +248,7 @@ private struct RowValues {
   let row: Row
   let columns: [String: Int]
 
-  /// Without surrounding spaces; empty where the row is too short.
+  /// Without surrounding spaces.
   subscript(column: String) -> ArraySlice<UInt8> {
     guard let index = columns[column], index < row.fields.count else { return [] }
     var value = row.fields[index][...]

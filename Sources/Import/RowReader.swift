@@ -1,12 +1,6 @@
 // Rows of a CSV (RFC 4180) or fixed-width file, plain or gzip.
 
-import CZlib
-import Glibc
-
-/// A file that could not be read.
-public struct ImportInputError: Error, CustomStringConvertible {
-  public let description: String
-}
+import InputFiles
 
 /// One row: its fields, the number of the line it begins on (from 1), or why it is no row.
 struct Row {
@@ -15,73 +9,61 @@ struct Row {
   var problem: String?
 }
 
-/// Reads rows. Quoted fields may hold separators, line ends and doubled quotes; a BOM and CRLF are accepted.
+/// Reads rows. Quoted fields may hold separators, line ends and doubled quotes; CRLF is accepted.
 struct RowReader: ~Copyable {
   /// Longer rows are rejected, not read into memory.
   static let maxRowBytes = 1 << 20
 
-  private let file: gzFile
-  private let path: String
+  private var file: InputFile
   private let layout: ImportMap.Layout
   private var buffer = [UInt8](repeating: 0, count: 1 << 20)
   private var position = 0
   private var filled = 0
   private var line = 0
   private var atEnd = false
-  private(set) var bytesRead = 0
+  var bytesRead: Int { file.position }
 
-  init(path: String, layout: ImportMap.Layout) throws(ImportInputError) {
-    guard let file = gzopen(path, "rb") else {
-      throw ImportInputError(
-        description: "cannot open \(path): \(String(cString: strerror(errno))); check the path and its permissions")
-    }
-    self.file = file
-    self.path = path
+  init(path: String, layout: ImportMap.Layout) throws(InputFileError) {
+    file = try InputFile(path: path)
     self.layout = layout
-    gzbuffer(file, 1 << 18)
   }
 
-  deinit { gzclose(file) }
-
-  private mutating func refill() throws(ImportInputError) {
-    let count = buffer.withUnsafeMutableBytes { gzread(file, $0.baseAddress, UInt32($0.count)) }
-    // A compressed file that ends too early reads as one that just ends, but for the error it leaves behind.
-    var code: Int32 = 0
-    let text = count <= 0 ? gzerror(file, &code).map { String(cString: $0) } ?? "unknown error" : ""
-    if count < 0 || code != Z_OK {
-      throw ImportInputError(description: "cannot read \(path) after line \(line): \(text); is the file whole?")
+  private mutating func readOn() throws(InputFileError) -> Int {
+    // A copy of the reference, so that the buffer is not in use twice.
+    var buffer: [UInt8] = []
+    swap(&buffer, &self.buffer)
+    defer { swap(&buffer, &self.buffer) }
+    var count = 0
+    var failure: InputFileError?
+    buffer.withUnsafeMutableBytes { bytes in
+      do throws(InputFileError) { count = try file.read(into: bytes) } catch { failure = error }
     }
-    position = 0
-    filled = Int(count)
-    bytesRead = Int(gzoffset(file))
+    if let failure { throw failure }
+    return count
   }
 
-  private mutating func nextByte() throws(ImportInputError) -> UInt8? {
+  private mutating func nextByte() throws(InputFileError) -> UInt8? {
     if position == filled {
       if atEnd { return nil }
-      let isFirst = bytesRead == 0
-      try refill()
+      filled = try readOn()
+      position = 0
       if filled == 0 {
         atEnd = true
         return nil
-      }
-      if isFirst, filled >= 3, buffer[0] == 0xef, buffer[1] == 0xbb, buffer[2] == 0xbf {
-        position = 3
-        return try nextByte()
       }
     }
     defer { position += 1 }
     return buffer[position]
   }
 
-  private mutating func peek() throws(ImportInputError) -> UInt8? {
+  private mutating func peek() throws(InputFileError) -> UInt8? {
     guard let byte = try nextByte() else { return nil }
     position -= 1
     return byte
   }
 
   /// The next row; nil at the end. Empty lines are passed over.
-  mutating func next() throws(ImportInputError) -> Row? {
+  mutating func next() throws(InputFileError) -> Row? {
     while true {
       guard var row = try nextRaw() else { return nil }
       if row.problem == nil, row.fields.count == 1, row.fields[0].isEmpty { continue }
@@ -94,7 +76,7 @@ struct RowReader: ~Copyable {
     }
   }
 
-  private mutating func nextRaw() throws(ImportInputError) -> Row? {
+  private mutating func nextRaw() throws(InputFileError) -> Row? {
     guard try peek() != nil else { return nil }
     line += 1
     var row = Row(line: line, fields: [], problem: nil)

@@ -10,7 +10,7 @@ struct Stopped: Error {}
 /// What came of one thread's customers.
 struct WorkerResult: Sendable {
   var read = 0
-  var rejected = 0
+  var rejected: [RejectReason: Int] = [:]
   var engine = EngineCounters()
   var customers = CustomerSums()
   var stateDigest: UInt64 = 0
@@ -18,7 +18,7 @@ struct WorkerResult: Sendable {
   /// Adds that of another thread: none of it depends on which thread had which customer.
   mutating func add(_ other: WorkerResult) {
     read += other.read
-    rejected += other.rejected
+    rejected.merge(other.rejected, uniquingKeysWith: +)
     engine.add(other.engine)
     customers.add(other.customers)
     stateDigest &+= other.stateDigest
@@ -114,7 +114,7 @@ struct EngineWorker: ~Copyable {
     if reason == nil, task.apply(line.pointee.event, hash: batch.hashes[place]) == .tooLate { reason = .tooLate }
     result.read += 1
     if let reason {
-      result.rejected += 1
+      result.rejected[reason, default: 0] += 1
       DeadLetter.encode(
         reason: reason, origin: line.pointee.event.origin, topicName: options.topic, key: nil,
         payload: batch.bytes(of: line.pointee), brokerTimestamp: nil, emittedAt: task.clock,

@@ -1,44 +1,28 @@
 // Lines of a file, plain or gzip, as borrowed bytes.
 
-import CZlib
 import Glibc
+import InputFiles
 
-/// An input file that could not be read.
-public struct InputError: Error, CustomStringConvertible {
-  public let description: String
-}
-
-/// Reads a file line by line through zlib, which passes plain files through. Holds one buffer, as long as the longest line.
+/// Reads a file line by line. Holds one buffer, as long as the longest line.
 struct LineReader: ~Copyable {
-  private let file: gzFile
-  private let path: String
+  private var file: InputFile
   private var buffer: UnsafeMutableRawBufferPointer
   private var start = 0
   private var end = 0
   private var atEnd = false
-  /// Size of the file on disk, 0 when unknown (a pipe).
-  let fileBytes: Int
 
-  init(path: String) throws(InputError) {
-    guard let file = gzopen(path, "rb") else {
-      throw InputError(
-        description: "cannot open \(path): \(String(cString: strerror(errno))); check the path and its permissions")
-    }
-    self.file = file
-    self.path = path
-    gzbuffer(file, 1 << 20)
+  init(path: String) throws(InputFileError) {
+    file = try InputFile(path: path)
     buffer = .allocate(byteCount: 4 << 20, alignment: 64)
-    var status = stat()
-    fileBytes = stat(path, &status) == 0 ? Int(status.st_size) : 0
   }
 
-  deinit {
-    gzclose(file)
-    buffer.deallocate()
-  }
+  deinit { buffer.deallocate() }
+
+  /// Size of the file on disk, 0 when unknown (a pipe).
+  var fileBytes: Int { file.fileBytes }
 
   /// Bytes of the file (compressed, if it is) consumed so far.
-  var position: Int { Int(gzoffset(file)) }
+  var position: Int { file.position }
 
   /// Calls back with the next line without its line end; false at the end of the file.
   mutating func next(_ body: (UnsafeRawBufferPointer) throws -> Void) throws -> Bool {
@@ -71,7 +55,7 @@ struct LineReader: ~Copyable {
   }
 
   /// Makes room and reads on; returns by how much the kept bytes moved towards the front.
-  private mutating func refill() throws(InputError) -> Int {
+  private mutating func refill() throws(InputFileError) -> Int {
     let moved = start
     let kept = end - start
     if kept == buffer.count {
@@ -85,14 +69,8 @@ struct LineReader: ~Copyable {
       start = 0
       end = kept
     }
-    let count = gzread(file, buffer.baseAddress.unsafelyUnwrapped + end, UInt32(min(buffer.count - end, 1 << 30)))
-    // A compressed file that ends too early reads as one that just ends, but for the error it leaves behind.
-    var code: Int32 = 0
-    let text = count <= 0 ? gzerror(file, &code).map { String(cString: $0) } ?? "unknown error" : ""
-    if count < 0 || code != Z_OK {
-      throw InputError(description: "cannot read \(path) at about byte \(position): \(text); is the file whole?")
-    }
-    end += Int(count)
+    let count = try file.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[end...]))
+    end += count
     if count == 0 { atEnd = true }
     return moved
   }

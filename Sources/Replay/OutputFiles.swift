@@ -6,6 +6,8 @@ import Glibc
 /// An output file that could not be written.
 public struct OutputError: Error, CustomStringConvertible {
   public let description: String
+  /// It could not be begun; else writing to it failed.
+  public let isCreation: Bool
 }
 
 /// Appends records to `DIR/<topic>.ndjson`.
@@ -18,11 +20,13 @@ package final class OutputFiles {
   package init(directory: String) throws(OutputError) {
     self.directory = directory
     buffers = OutputTopic.allCases.map { _ in [] }
-    if mkdir(directory, 0o755) != 0, errno != EEXIST { throw Self.failed("make the directory", directory) }
+    if mkdir(directory, 0o755) != 0, errno != EEXIST {
+      throw Self.failed("make the directory", directory, isCreation: true)
+    }
     for topic in OutputTopic.allCases {
       let path = Self.path(directory, topic) + ".partial"
       let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-      if descriptor < 0 { throw Self.failed("create", path) }
+      if descriptor < 0 { throw Self.failed("create", path, isCreation: true) }
       descriptors.append(descriptor)
     }
   }
@@ -34,10 +38,11 @@ package final class OutputFiles {
     return "\(directory)/\(name).ndjson"
   }
 
-  private static func failed(_ action: String, _ path: String) -> OutputError {
+  private static func failed(_ action: String, _ path: String, isCreation: Bool = false) -> OutputError {
     OutputError(
-      description: "cannot \(action) \(path): \(String(cString: strerror(errno))); choose another --output or make room"
-    )
+      description:
+        "cannot \(action) \(path): \(String(cString: strerror(errno))); choose another --output or make room",
+      isCreation: isCreation)
   }
 
   /// Writes out and forgets what `outputs` holds.

@@ -4,12 +4,13 @@
 import Engine
 import Events
 import Handoff
+import InputFiles
 
 /// Reads and decodes the input files, in their order.
 struct ReadingStage {
   private let full: Lane<DecodedBatch>
   private let free: Lane<DecodedBatch>
-  private let failure = Shared<InputError?>(nil)
+  private let failure = Shared<InputFileError?>(nil)
   private let thread: DedicatedThread
 
   /// - Parameter batches: on their way at most.
@@ -26,7 +27,7 @@ struct ReadingStage {
     }
     thread = try DedicatedThread("replay reader") {
       do { try Self.read(options, free: free, full: full) } catch {
-        failure.write(error as? InputError ?? InputError(description: "\(error)"))
+        failure.write(error as? InputFileError ?? InputFileError(description: "\(error)"))
       }
       full.finish()
     }
@@ -59,7 +60,7 @@ struct ReadingStage {
   }
 
   /// The next batch; nil at the end.
-  /// - Throws: `InputError` when reading failed, after all full batches that came before it.
+  /// - Throws: `InputFileError` when reading failed, after all full batches that came before it.
   func next() throws -> DecodedBatch? {
     if let batch = full.take() { return batch }
     if let error = failure.read() { throw error }

@@ -3,6 +3,7 @@
 import Engine
 import Events
 import Glibc
+import InputFiles
 
 /// What to replay, and how.
 public struct ReplayOptions: Sendable {
@@ -41,12 +42,14 @@ public struct ReplayOptions: Sendable {
 /// What `summary.json` holds.
 public struct ReplaySummary: Sendable, Equatable {
   public var read = 0
-  public var rejected = 0
+  public var rejectedBy: [RejectReason: Int] = [:]
   public var engine = EngineCounters()
   public var customers = CustomerSums()
   public var stateDigest: UInt64 = 0
   public var elapsedSeconds = 0.0
   public init() {}
+
+  public var rejected: Int { rejectedBy.values.reduce(0, +) }
 
   /// Every line read that took effect, late ones included.
   public var applied: Int { engine.applied + engine.late }
@@ -69,7 +72,7 @@ public enum Replay {
   /// Runs the engine over `options.inputs`, in that order, and writes the output files.
   /// - Parameter progress: called after every batch of lines. It begins anew where the input has more names than one
   ///   task holds: only one engine thread can tell which of them are kept.
-  /// - Throws: `InputError`, `OutputError`, `ThreadError`.
+  /// - Throws: `InputFileError`, `OutputError`, `ThreadError`.
   public static func run(
     _ options: ReplayOptions, settings: EngineSettings, progress: (ReplayProgress) -> Void = { _ in }
   ) throws -> ReplaySummary {
@@ -92,7 +95,7 @@ public enum Replay {
       result = try run(options, settings, totalBytes, progress)
     } catch is TooManyNames {
       guard canReadTwice else {
-        throw InputError(
+        throw InputFileError(
           description:
             "\(options.inputs.joined(separator: ", ")): there are more than \(settings.records.maxSymbols) names of "
             + "categories, channels, regions and occupations. Which of them are kept only one engine thread can "
@@ -104,7 +107,7 @@ public enum Replay {
     }
     var summary = ReplaySummary()
     summary.read = result.read
-    summary.rejected = result.rejected
+    summary.rejectedBy = result.rejected
     summary.engine = result.engine
     summary.customers = result.customers
     summary.stateDigest = result.stateDigest

@@ -4,10 +4,13 @@ extension ReplaySummary {
   /// The document, ending in a line end. Elapsed time and rate are the only fields that differ between two runs.
   public func json(currency: String) -> String {
     let rate = elapsedSeconds > 0 ? Double(read) / elapsedSeconds : 0
+    let reasons = rejectedBy.sorted { $0.key.rawValue < $1.key.rawValue }
+      .map { "\"\($0.key.rawValue)\": \($0.value)" }.joined(separator: ", ")
     return """
       {
         "events": {"read": \(read), "applied": \(applied), "duplicate": \(engine.duplicates), "late": \(engine.late), \
       "rejected": \(rejected)},
+        "rejected_by": {\(reasons)},
         "customers": \(customers.customers),
         "customers_with_order": \(customers.buyers),
         "customers_ever_armed": \(customers.everArmed),

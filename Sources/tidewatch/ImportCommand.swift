@@ -4,6 +4,7 @@ import ArgumentParser
 import CommandSupport
 import Foundation
 import Import
+import InputFiles
 
 struct ImportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -64,7 +65,7 @@ struct ImportCommand: ParsableCommand {
       progress.clear()
       switch error {
       case let error as ImportMapError: throw CommandFailure(.configuration, error.description)
-      case let error as ImportInputError: throw CommandFailure(.data, error.description)
+      case let error as InputFileError: throw CommandFailure(.data, error.description)
       default: throw error
       }
     }

@@ -30,7 +30,7 @@ struct JournalReplaying {
       }
       try files.finish()
     } catch let error as OutputError {
-      throw CommandFailure(.cannotCreate, error.description)
+      throw CommandFailure(error.isCreation ? .cannotCreate : .inputOutput, error.description)
     } catch let error as DiskError {
       throw CommandFailure(error.kind == .notFound ? .noInput : .inputOutput, "\(error)")
     } catch let error as JournalError {
@@ -48,7 +48,7 @@ struct JournalReplaying {
     guard FileManager.default.createFile(atPath: "\(output)/summary.json", contents: Data(document.utf8)) else {
       throw CommandFailure(.cannotCreate, "cannot write \(output)/summary.json; is the disk full?")
     }
-    print(document, terminator: "")
+    try Terminal.writeResult(document)
   }
 
   private func document(_ partitions: [JournalSummary], _ counts: [Int]) -> String {

@@ -6,6 +6,7 @@ import Configuration
 import Engine
 import Events
 import Foundation
+import InputFiles
 import Replay
 
 struct ReplayCommand: ParsableCommand {
@@ -110,23 +111,29 @@ struct ReplayCommand: ParsableCommand {
       summary = try Replay.run(options, settings: settings) { step in
         progress.update(done: UInt64(step.bytes), items: UInt64(step.lines))
       }
-    } catch let error as InputError {
+    } catch let error as InputFileError {
       let isThere = input.allSatisfy { FileManager.default.isReadableFile(atPath: $0) }
       throw CommandFailure(isThere ? .data : .noInput, error.description)
     } catch let error as OutputError {
-      throw CommandFailure(.cannotCreate, error.description)
+      throw CommandFailure(error.isCreation ? .cannotCreate : .inputOutput, error.description)
     }
     progress.finish(done: totalBytes, items: UInt64(summary.read))
     let document = summary.json(currency: configuration.currency.reporting)
     guard FileManager.default.createFile(atPath: "\(output)/summary.json", contents: Data(document.utf8)) else {
       throw CommandFailure(.cannotCreate, "cannot write \(output)/summary.json; is the disk full?")
     }
-    print(document, terminator: "")
+    try Terminal.writeResult(document)
+    // Seldom what anybody wants: a currency without a rate, another format.
+    if summary.rejected * 2 > summary.read, let most = summary.rejectedBy.max(by: { $0.value < $1.value }) {
+      Terminal.writeError(
+        "warning: \(summary.rejected) of \(summary.read) events were rejected, \(most.value) of them as \(most.key.rawValue): "
+          + "\(most.key.message) All of them are in \(output)/dead-letters.ndjson\n")
+    }
     if summary.customers.buyers > 0 {
       let share = Double(summary.customers.everArmed) / Double(summary.customers.buyers) * 100
-      print(
+      try Terminal.writeResult(
         "churn alerts can watch \(summary.customers.everArmed) of \(summary.customers.buyers) customers with an order "
-          + "(\(String(format: "%.1f", share)) % were ever armed); the others have the `silent` alert")
+          + "(\(String(format: "%.1f", share)) % were ever armed); the others have the `silent` alert\n")
     }
   }
 

@@ -69,6 +69,9 @@ private func compressed(_ data: Data) async throws -> Data {
     #expect(counts["applied"]?.integer == 2)
     #expect(counts["duplicate"]?.integer == 1)
     #expect(counts["rejected"]?.integer == 2)
+    #expect(summary["rejected_by"]?["malformed_json"]?.integer == 1)
+    #expect(summary["rejected_by"]?["missing_amount"]?.integer == 1)
+    #expect(!outcome.errorText.contains("were rejected"))
     #expect(summary["customers"]?.integer == 2)
     #expect(summary["orders"]?.integer == 1)
     #expect(summary["revenue_minor"]?.integer == 1250)
@@ -105,6 +108,19 @@ private func compressed(_ data: Data) async throws -> Data {
     }
   }
 
+  @Test func whenMostIsRejectedThatIsSaid() async throws {
+    try scratch.write(
+      "events.ndjson",
+      (1...3).map {
+        "{\"id\":\"\($0)\",\"type\":\"order_paid\",\"customer\":\"c\",\"order\":\"o\","
+          + "\"ts\":\"2026-03-01T00:00:00Z\",\"amount\":1,\"currency\":\"GBP\"}\n"
+      }.joined())
+    let outcome = try await run()
+    #expect(outcome.status == 0)
+    #expect(outcome.errorText.contains("3 of 3 events were rejected, 3 of them as unknown_currency"))
+    #expect(outcome.errorText.contains("currency.rates"))
+  }
+
   @Test func twoRunsAreEqual() async throws {
     #expect(try await run("a").status == 0)
     #expect(try await run("b", "--threads", "5").status == 0)
@@ -121,6 +137,13 @@ private func compressed(_ data: Data) async throws -> Data {
     try scratch.write("file", "")
     let output = try await run("file/out")
     #expect(output.status == 73)
+
+    try FileManager.default.createDirectory(atPath: scratch.path("full"), withIntermediateDirectories: true)
+    try FileManager.default.createSymbolicLink(
+      atPath: scratch.path("full/tag-changes.ndjson.partial"), withDestinationPath: "/dev/full")
+    let full = try await run("full")
+    #expect(full.status == 74)
+    #expect(full.errorText.contains("make room"))
 
     let input = try await Binary.run([
       "replay", "--config", scratch.path("tidewatch.yaml"), "--input", scratch.path("none.ndjson"),

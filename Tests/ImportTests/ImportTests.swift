@@ -83,6 +83,21 @@ private func run(_ yaml: String, _ csv: [UInt8]) throws -> (ImportReport, [Strin
   #expect(report.rejections[3].reason.contains("not closed"))
 }
 
+@Test(
+  "fields are never taken from a row that has more or fewer than the file",
+  arguments: [
+    "2026-03-01 08:00:00,c-1,1,1,12,55", "2026-03-01 08:00:00,c-1,1,1", "2026-03-01 08:00:00,c-1,1,1,1,",
+  ])
+func rowsOfAnotherWidth(row: String) throws {
+  let csv = "when,who,invoice,quantity,price\n2026-03-01 08:00:00,c-1,1,1,1\n\(row)\n2026-03-01 08:00:00,c-1,3,1,1"
+  for yaml in [header, header + "layout: { columns: [when, who, invoice, quantity, price], skip_lines: 1 }\n"] {
+    let (report, _) = try run(yaml + orders, Array(csv.utf8))
+    #expect(report.rows == 3 && report.applied == 2)
+    #expect(report.rejections.first?.line == 3)
+    #expect(report.rejections.first?.reason.contains("fields and the file 5 columns") == true)
+  }
+}
+
 @Test func latin1IsReadWhenTheMapSaysSo() throws {
   let csv = Array("when,who,invoice,quantity,price\n2026-03-01 08:00:00,caf".utf8) + [0xe9] + Array(",1,1,1\n".utf8)
   let (rejected, _) = try run(header + orders, csv)

@@ -26,7 +26,7 @@ struct PlainReplay {
         event.origin = origin
         if reason == nil, task.apply(event) == .tooLate { reason = .tooLate }
         if let reason {
-          summary.rejected += 1
+          summary.rejectedBy[reason, default: 0] += 1
           DeadLetter.encode(
             reason: reason, origin: origin, topicName: options.topic, key: nil, payload: bytes, brokerTimestamp: nil,
             emittedAt: clock.now, maxPayloadBytes: options.maxDeadLetterBytes, into: &task.outputs)

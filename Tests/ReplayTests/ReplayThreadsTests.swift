@@ -5,6 +5,7 @@ import Customers
 import Engine
 import Events
 import Foundation
+import InputFiles
 import Models
 import ReferenceTesting
 import Replay
@@ -114,7 +115,7 @@ struct ReplayThreadsTests {
     writer.start()
     let refused = options
     let usual = settings
-    let error = #expect(throws: InputError.self) { try Replay.run(refused, settings: usual) }
+    let error = #expect(throws: InputFileError.self) { try Replay.run(refused, settings: usual) }
     #expect(error?.description.contains("--threads 1") == true)
   }
 
@@ -157,7 +158,7 @@ struct ReplayThreadsTests {
     options.threads = threads
     options.batchLines = 10
     let missing = options
-    let error = #expect(throws: InputError.self) { try Replay.run(missing, settings: settings()) }
+    let error = #expect(throws: InputFileError.self) { try Replay.run(missing, settings: settings()) }
     #expect(error?.description.contains("none.ndjson") == true)
     for (_, file) in fileNames { #expect(!FileManager.default.fileExists(atPath: scratch.path("out/\(file)"))) }
   }
