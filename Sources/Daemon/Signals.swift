@@ -1,23 +1,17 @@
-// SIGTERM and SIGINT: the first asks for an end in good order, the second ends at once.
+// SIGTERM, SIGINT and SIGHUP (the terminal has gone): the first asks for an end in good order, the second ends at once.
 
 import Glibc
 import Handoff
 
 public enum Signals {
-  /// Blocks both signals for the calling thread and all it starts from now on, and hands them to a thread of their own.
+  /// Blocks these signals for the calling thread and all it starts from now on, and hands them to a thread of their own.
   /// Call before any other thread is started.
   public static func watch(_ stop: StopRequest, log: Log) throws {
     signal(SIGPIPE, SIG_IGN)
-    var set = sigset_t()
-    sigemptyset(&set)
-    sigaddset(&set, SIGTERM)
-    sigaddset(&set, SIGINT)
+    var set = stopping
     pthread_sigmask(SIG_BLOCK, &set, nil)
     _ = try DedicatedThread("tw-signals") {
-      var set = sigset_t()
-      sigemptyset(&set)
-      sigaddset(&set, SIGTERM)
-      sigaddset(&set, SIGINT)
+      var set = stopping
       while true {
         var received: Int32 = 0
         guard sigwait(&set, &received) == 0 else { return }
@@ -30,5 +24,12 @@ public enum Signals {
         stop.stop()
       }
     }
+  }
+
+  private static var stopping: sigset_t {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&set, signal) }
+    return set
   }
 }

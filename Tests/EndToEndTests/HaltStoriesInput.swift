@@ -216,8 +216,8 @@ extension CrashTests.HaltsAndRecovery {
 
 extension CrashTests {
   @Suite(.serialized) struct HaltsOnAnyBroker {
-    @Test func recordsAreSkipped() async throws {
-      try await Self.skipRecords(realBroker: nil, delivery: .atLeastOnce, signal: SIGTERM)
+    @Test(arguments: [SIGTERM, SIGHUP]) func recordsAreSkipped(signal: Int32) async throws {
+      try await Self.skipRecords(realBroker: nil, delivery: .atLeastOnce, signal: signal)
     }
 
     @Test func whatIsMixedUpOnDisk() async throws {
