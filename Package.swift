@@ -61,7 +61,8 @@ let package = Package(
     .target(name: "InputFiles", dependencies: ["CZlib"], swiftSettings: settings),
 
     // The engine over a file.
-    .target(name: "Replay", dependencies: ["Engine", "Events", "Handoff", "InputFiles"], swiftSettings: settings),
+    .target(
+      name: "Replay", dependencies: ["Customers", "Engine", "Events", "Handoff", "InputFiles"], swiftSettings: settings),
 
     // CSV exports to native events.
     .target(

@@ -25,13 +25,40 @@ public struct RecordLimits: Sendable, Equatable {
 }
 
 /// Things that were bounded away: shown as metrics.
-public struct RecordCounters: Sendable, Equatable {
+public struct RecordCounters: Sendable, Hashable {
+  /// Orders that are in the sums only, because there are too many to keep each.
   public var ordersOverflow = 0
   public var cartOverflow = 0
+  /// Ids of events forgotten before their time: a repeat would count.
   public var recentOverflow = 0
   /// Refunds whose order never came within the horizon.
   public var refundsUnmatched = 0
   public init() {}
+
+  /// With the names they have in metrics and documents.
+  public var named: KeyValuePairs<String, Int> {
+    [
+      "orders": ordersOverflow, "cart_items": cartOverflow, "event_ids": recentOverflow,
+      "unmatched_refunds": refundsUnmatched,
+    ]
+  }
+
+  public mutating func add(_ other: RecordCounters) {
+    ordersOverflow += other.ordersOverflow
+    cartOverflow += other.cartOverflow
+    recentOverflow += other.recentOverflow
+    refundsUnmatched += other.refundsUnmatched
+  }
+
+  /// What was counted since `earlier`.
+  public func since(_ earlier: RecordCounters) -> RecordCounters {
+    var result = self
+    result.ordersOverflow -= earlier.ordersOverflow
+    result.cartOverflow -= earlier.cartOverflow
+    result.recentOverflow -= earlier.recentOverflow
+    result.refundsUnmatched -= earlier.refundsUnmatched
+    return result
+  }
 }
 
 /// Read-only things that every record operation needs.

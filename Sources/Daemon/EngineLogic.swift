@@ -27,6 +27,7 @@ final class EngineLogic: TaskLogic {
   /// The engine's counters are part of its state; ours begin with this object.
   private var engineBase = EngineCounters()
   private var evictionsBase = 0
+  private var overflowsBase = RecordCounters()
   private var deadLetters: [Int]
 
   init(_ setup: EngineFactory, partition: Int32, partitionCount: Int32, seed: UInt64) {
@@ -162,6 +163,7 @@ final class EngineLogic: TaskLogic {
     own = TaskCounters(topics: decoders.count)
     engineBase = engine.counters
     evictionsBase = engine.evictions
+    overflowsBase = engine.recordCounters
   }
 
   var outputs: OutputBuffer { engine.outputs }
@@ -198,6 +200,7 @@ final class EngineLogic: TaskLogic {
     ]
     all.customers = engine.customerCount
     all.evictions = engine.evictions - evictionsBase
+    all.overflows = engine.recordCounters.since(overflowsBase)
     return all
   }
 }

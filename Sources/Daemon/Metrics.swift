@@ -24,6 +24,12 @@ enum Metrics {
         add(["kind": parts[0], "status": parts.count > 1 ? parts[1] : ""], Double(count))
       }
     }
+    out.family(
+      "tidewatch_record_overflows_total", "counter",
+      "What customers' records had no room for (limits.*), and refunds whose order never came."
+    ) { add in
+      for (what, count) in s.counters.overflows.named { add(["what": what], Double(count)) }
+    }
     out.family("tidewatch_customers", "gauge", "Customers in the state of this process.") {
       $0([:], Double(s.counters.customers))
     }

@@ -89,6 +89,8 @@ public struct TaskCounters: Sendable, Hashable {
   public var customers = 0
   /// Customers evicted after long silence.
   public var evictions = 0
+  /// What customers' records had no room for.
+  public var overflows = RecordCounters()
 
   public init(topics: Int) {
     events = [[Int]](repeating: [Int](repeating: 0, count: Result.allCases.count), count: topics)
@@ -106,6 +108,7 @@ public struct TaskCounters: Sendable, Hashable {
     alerts.merge(other.alerts, uniquingKeysWith: +)
     customers += other.customers
     evictions += other.evictions
+    overflows.add(other.overflows)
   }
 }
 

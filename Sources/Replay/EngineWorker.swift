@@ -1,5 +1,6 @@
 // One engine thread of a replay: a task of its own for the customers whose hash falls to it.
 
+import Customers
 import Engine
 import Events
 import Handoff
@@ -12,6 +13,7 @@ struct WorkerResult: Sendable {
   var read = 0
   var rejected: [RejectReason: Int] = [:]
   var engine = EngineCounters()
+  var overflows = RecordCounters()
   var customers = CustomerSums()
   var stateDigest: UInt64 = 0
 
@@ -20,6 +22,7 @@ struct WorkerResult: Sendable {
     read += other.read
     rejected.merge(other.rejected, uniquingKeysWith: +)
     engine.add(other.engine)
+    overflows.add(other.overflows)
     customers.add(other.customers)
     stateDigest &+= other.stateDigest
   }
@@ -162,6 +165,7 @@ struct EngineWorker: ~Copyable {
     }
     if !marks.isEmpty { try say() }
     result.engine = task.counters
+    result.overflows = task.recordCounters
     result.customers = task.sums()
     result.stateDigest = task.digest()
     return result

@@ -1,5 +1,6 @@
 // The engine over a file: the same decoding, clock and rules as live, without Kafka.
 
+import Customers
 import Engine
 import Events
 import Glibc
@@ -44,6 +45,7 @@ public struct ReplaySummary: Sendable, Equatable {
   public var read = 0
   public var rejectedBy: [RejectReason: Int] = [:]
   public var engine = EngineCounters()
+  public var overflows = RecordCounters()
   public var customers = CustomerSums()
   public var stateDigest: UInt64 = 0
   public var elapsedSeconds = 0.0
@@ -109,6 +111,7 @@ public enum Replay {
     summary.read = result.read
     summary.rejectedBy = result.rejected
     summary.engine = result.engine
+    summary.overflows = result.overflows
     summary.customers = result.customers
     summary.stateDigest = result.stateDigest
     summary.elapsedSeconds = monotonicSeconds() - started

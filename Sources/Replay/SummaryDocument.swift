@@ -6,11 +6,13 @@ extension ReplaySummary {
     let rate = elapsedSeconds > 0 ? Double(read) / elapsedSeconds : 0
     let reasons = rejectedBy.sorted { $0.key.rawValue < $1.key.rawValue }
       .map { "\"\($0.key.rawValue)\": \($0.value)" }.joined(separator: ", ")
+    let overflows = overflows.named.map { "\"\($0.key)\": \($0.value)" }.joined(separator: ", ")
     return """
       {
         "events": {"read": \(read), "applied": \(applied), "duplicate": \(engine.duplicates), "late": \(engine.late), \
       "rejected": \(rejected)},
         "rejected_by": {\(reasons)},
+        "overflows": {\(overflows)},
         "customers": \(customers.customers),
         "customers_with_order": \(customers.buyers),
         "customers_ever_armed": \(customers.everArmed),

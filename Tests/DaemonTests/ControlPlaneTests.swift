@@ -19,6 +19,7 @@ private func running() -> DaemonSnapshot {
   snapshot.counters.events[1][TaskCounters.Result.applied.rawValue] = 41
   snapshot.counters.deadLetters["malformed_json"] = 3
   snapshot.counters.alerts["churn raised"] = 2
+  snapshot.counters.overflows.cartOverflow = 7
   for pause: Int64 in [900, 4_001, 5_000, 11_000_000] { snapshot.pauses.add(pause) }
   var partition = PartitionSnapshot(partition: 4, phase: .running)
   partition.clock = Instant(seconds: 1_000)
@@ -75,6 +76,7 @@ private func running() -> DaemonSnapshot {
     #expect(text.contains("tidewatch_events_total{topic=\"or\\\"ders\",result=\"applied\"} 41\n"))
     #expect(text.contains("tidewatch_dead_letters_total{reason=\"malformed_json\"} 3\n"))
     #expect(text.contains("tidewatch_alerts_total{kind=\"churn\",status=\"raised\"} 2\n"))
+    #expect(text.contains("tidewatch_record_overflows_total{what=\"cart_items\"} 7\n"))
     #expect(text.contains("tidewatch_lag_records{topic=\"clicks\",partition=\"4\"} 0\n"))
     #expect(text.contains("tidewatch_clock_seconds{partition=\"4\"} 1000\n"))
     #expect(text.contains("tidewatch_ready 1\n"))

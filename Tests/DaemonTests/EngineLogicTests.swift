@@ -160,6 +160,20 @@ private func paid(_ number: Int, _ customer: String, second: Int) -> String {
     #expect(logic.clock == base + .seconds(470))
   }
 
+  @Test("what a record has no room for is counted, from the start of this process on") func overflows() throws {
+    let logic = try factory("limits: { cart_items: 1 }").makeTask(partition: 0, partitionCount: 1, seed: 1)
+    for number in 1...3 {
+      feed(
+        logic, 0, Int64(number), key: "c-1",
+        "{\"id\":\"e\(number)\",\"type\":\"add_to_cart\",\"customer\":\"c-1\",\"ts\":\(1_772_368_000_000 + number),"
+          + "\"product\":\"p\(number)\",\"amount\":1,\"currency\":\"CNY\"}")
+    }
+    #expect(logic.counters.deadLetters.isEmpty)
+    #expect(logic.counters.overflows.cartOverflow == 2)
+    logic.resume(epoch: 1, clock: logic.clock)
+    #expect(logic.counters.overflows == RecordCounters())
+  }
+
   @Test("events of the future are refused") func future() throws {
     let logic = try factory().makeTask(partition: 0, partitionCount: 1, seed: 1)
     feed(logic, 1, 0, key: "c-1", paid(1, "c-1", second: 301 + 496))

@@ -46,6 +46,7 @@ struct PlainReplay {
     }
     take(&task.outputs)
     summary.engine = task.counters
+    summary.overflows = task.recordCounters
     summary.customers = task.sums()
     summary.stateDigest = task.digest()
   }
