@@ -174,7 +174,7 @@ let package = Package(
       ],
       swiftSettings: settings),
     .testTarget(name: "InputFilesTests", dependencies: ["InputFiles", "CZlib"], swiftSettings: settings),
-    .testTarget(name: "ImportTests", dependencies: ["Import", "Events"], swiftSettings: settings),
+    .testTarget(name: "ImportTests", dependencies: ["Import", "InputFiles", "Events"], swiftSettings: settings),
     .testTarget(name: "KafkaTests", dependencies: ["Kafka"], swiftSettings: settings),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "Events"], swiftSettings: settings),
     .testTarget(name: "DemoTests", dependencies: ["Demo", "Engine", "Events", "Models"], swiftSettings: settings),

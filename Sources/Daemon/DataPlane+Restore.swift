@@ -364,7 +364,21 @@ extension DataPlane {
     settings.log.info(
       "partition \(partition): \(resumption.logic == nil ? "kept" : "restored") epoch \(epoch), \(logic.counters.customers) customers, "
         + "lineage \(header.lineage)")
+    sayChangedRules(since: header, partition)
     return task
+  }
+
+  private func sayChangedRules(since header: EpochHeader, _ partition: Int32) {
+    let versions = settings.factory.versions
+    guard !header.rulesFingerprint.isEmpty, header.rulesFingerprint != versions.rulesFingerprint else { return }
+    let text =
+      "partition \(partition): the rules are not those of epoch \(header.epoch) (revision \(header.rulesRevision), fingerprint "
+      + "\(header.rulesFingerprint); now revision \(versions.rulesRevision), \(versions.rulesFingerprint)): customers are "
+      + "evaluated again under the new ones"
+    if header.rulesRevision < versions.rulesRevision { return settings.log.info(text) }
+    settings.log.warning(
+      "\(text). Raise `revision` in \(settings.configuration.rulesPath) with each change: a member that still has the older "
+        + "file is not recognised otherwise")
   }
 
   func makeLogic(partition: Int32, lineage: Lineage) throws -> any TaskLogic {

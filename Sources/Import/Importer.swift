@@ -109,7 +109,11 @@ public struct Importer {
     for _ in 0..<map.layout.skipLines { _ = try reader.next() }
     var names: [String] = []
     switch map.layout.columns {
-    case .header: names = try reader.next()?.fields.map { trimmed(String(decoding: $0, as: UTF8.self)) } ?? []
+    case .header:
+      guard let header = try reader.next() else {
+        throw InputFileError(description: "\(path) is empty: there is no line with the names of the columns")
+      }
+      names = header.fields.map { trimmed(String(decoding: $0, as: UTF8.self)) }
     case .named(let given): names = given
     case .fixed(let given): names = given.map(\.name)
     }

@@ -3,6 +3,7 @@
 import Events
 import Foundation
 import Import
+import InputFiles
 import Testing
 
 private let header = """
@@ -96,6 +97,11 @@ func rowsOfAnotherWidth(row: String) throws {
     #expect(report.rejections.first?.line == 3)
     #expect(report.rejections.first?.reason.contains("fields and the file 5 columns") == true)
   }
+}
+
+@Test func anEmptyFileIsNamed() throws {
+  let error = #expect(throws: InputFileError.self) { _ = try run(header + orders, []) }
+  #expect(error?.description.contains("is empty") == true)
 }
 
 @Test func latin1IsReadWhenTheMapSaysSo() throws {
