@@ -1,15 +1,21 @@
 // The one spelling in which categories, channels and profile attributes are kept, and rules name them.
 
-/// Text without white space and control characters around it, in lower case, both by Unicode. (The few letters whose lower
-/// case takes more bytes, such as the dotted capital I, leave a text with its ASCII letters in lower case only: it is
-/// changed in place.)
+/// Text without white space and control characters around it, in lower case, both by Unicode. Letter by letter, for it is
+/// changed in place: one whose lower case takes more bytes, such as the dotted capital I, stays what it is. The small sigma at
+/// the end of a word is the one inside it.
 public enum Spelling {
   /// For texts outside records.
   public static func standardised(_ text: String) -> String {
-    let trimmed = trimmed(text)
-    let lower = trimmed.lowercased()
-    if lower.utf8.count <= trimmed.utf8.count { return lower }
-    return String(decoding: trimmed.utf8.map { $0 &- UInt8(ascii: "A") < 26 ? $0 | 0x20 : $0 }, as: UTF8.self)
+    var spelled = String.UnicodeScalarView()
+    for scalar in trimmed(text) {
+      let lower = scalar == "\u{3c2}" ? "\u{3c3}" : scalar.properties.lowercaseMapping
+      if lower.utf8.count <= String(scalar).utf8.count {
+        spelled.append(contentsOf: lower.unicodeScalars)
+      } else {
+        spelled.append(scalar)
+      }
+    }
+    return String(spelled)
   }
 
   /// Whether bytes of UTF-8, whose ASCII part is in that spelling already, may need more. Scripts without case, such as
@@ -39,11 +45,11 @@ public enum Spelling {
     }
   }
 
-  private static func trimmed(_ text: String) -> String {
+  private static func trimmed(_ text: String) -> Substring.UnicodeScalarView {
     func isOutside(_ scalar: Unicode.Scalar) -> Bool { scalar.value <= 0x20 || scalar.properties.isWhitespace }
     var scalars = text.unicodeScalars[...]
     while let first = scalars.first, isOutside(first) { scalars.removeFirst() }
     while let last = scalars.last, isOutside(last) { scalars.removeLast() }
-    return String(scalars)
+    return scalars
   }
 }

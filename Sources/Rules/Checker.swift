@@ -237,11 +237,7 @@ package struct Checker {
 
   /// The constant in the form the feature's values have.
   private func textConstant(_ text: String, for feature: Feature, _ span: Span) throws(RuleProblem) -> TextConstant {
-    var wanted = text
-    switch feature {
-    case .gender, .region, .occupation: wanted = Spelling.standardised(text)
-    default: break
-    }
+    let wanted = Spelling.standardised(text)
     if wanted.isEmpty { throw span.problem("an empty text never occurs; use `not defined(\(feature.name))`") }
     if feature == .gender, !Gender.allCases.contains(where: { $0.name == wanted }) {
       throw span.problem(

@@ -8,7 +8,7 @@ import Testing
     ("  Beauty/Skin\t", "beauty/skin"), ("Москва", "москва"), ("\u{3000}上海\u{3000}", "上海"), ("ＡＢＣ", "ａｂｃ"),
     ("\u{a0}École ", "école"), ("上海", "上海"), ("\u{1}a\u{7f}", "a\u{7f}"), (" \u{2003} ", ""),
     // Its lower case takes more bytes.
-    ("İZMİR", "İzmİr"),
+    ("İZMİR ÇEŞME", "İzmİr çeşme"), ("ΒΌΛΟΣ", "βόλοσ"), ("Βόλος", "βόλοσ"),
   ])
   func spells(text: String, expected: String) throws {
     #expect(Spelling.standardised(text).unicodeScalars.elementsEqual(expected.unicodeScalars))
