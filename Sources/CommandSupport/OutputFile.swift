@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// Writes to `PATH.part`, renamed to `PATH` by `finish`; `-`, `/dev/stdout` or nil is standard output. Dropped unfinished, it
+/// Writes to `PATH.part`, renamed to `PATH` by `finish`; `-`, `/dev/stdout` or nil is standard output, and other names of open files of the process are those. Dropped unfinished, it
 /// removes the part, so that a name never stands for half a result. What is there and is no file (a pipe, a device) is
 /// written to as it is, and a symbolic link stays one: what it leads to is written.
 public struct OutputFile: ~Copyable {
@@ -26,8 +26,14 @@ public struct OutputFile: ~Copyable {
   }
 
   private static func open(_ path: String?) throws(CommandFailure) -> (path: String?, descriptor: Int32) {
-    guard let path, path != "-", path != "/dev/stdout" else { return (nil, 1) }
-    if isWrittenInPlace(path) {
+    guard let path, path != "-" else { return (nil, 1) }
+    if let own = ownDescriptor(path) {
+      // It goes on where what is written there already ends, however it is shared.
+      let descriptor = own == 1 ? 1 : dup(own)
+      if descriptor < 0 { throw CommandFailure(.cannotCreate, "cannot write to \(path): \(reason())") }
+      return (nil, descriptor)
+    }
+    if isNoFile(path) {
       let descriptor = Glibc.open(path, O_WRONLY | O_CLOEXEC)
       if descriptor < 0 { throw CommandFailure(.cannotCreate, "cannot write to \(path): \(reason())") }
       return (nil, descriptor)
@@ -42,11 +48,21 @@ public struct OutputFile: ~Copyable {
     return (target, descriptor)
   }
 
+  /// The number in a name of an open file of this process.
+  private static func ownDescriptor(_ path: String) -> Int32? {
+    switch path {
+    case "/dev/stdout": return 1
+    case "/dev/stderr": return 2
+    default:
+      let folder = ["/dev/fd/", "/proc/self/fd/"].first { path.hasPrefix($0) }
+      return folder.flatMap { Int32(path.dropFirst($0.count)) }
+    }
+  }
+
   /// Whether something is there that a file must not take the place of.
-  private static func isWrittenInPlace(_ path: String) -> Bool {
+  private static func isNoFile(_ path: String) -> Bool {
     var status = stat()
-    guard stat(path, &status) == 0 else { return false }
-    return status.st_mode & S_IFMT != S_IFREG || path.hasPrefix("/dev/") || path.hasPrefix("/proc/")
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
   }
 
   /// `path`, or what it leads to as a symbolic link.
@@ -66,6 +82,9 @@ public struct OutputFile: ~Copyable {
     close(descriptor)
     if let path, !isFinished { unlink(path + ".part") }
   }
+
+  /// Nothing is seen of it before it is finished.
+  public var isReplaced: Bool { path != nil }
 
   /// - Throws: `CommandFailure(.inputOutput)`, for instance when the disk is full.
   public mutating func write(_ bytes: some Collection<UInt8>) throws(CommandFailure) {

@@ -40,6 +40,7 @@ struct ImportCommand: ParsableCommand {
 
   func validate() throws {
     if data.isEmpty { throw ValidationError("Name at least one data file.") }
+    if let report, report == output { throw ValidationError("--report and --output cannot be one file.") }
   }
 
   func run() throws {
@@ -71,6 +72,9 @@ struct ImportCommand: ParsableCommand {
     }
     progress.finish(done: progress.state.total ?? 0, items: UInt64(account.rows))
     Terminal.writeError(account.text)
+    if account.rejected * 2 > account.rows {
+      Terminal.writeError("warning: most rows were rejected: is it the right map, and a file in plain text or gzip?\n")
+    }
     if let report {
       var file = try OutputFile(report)
       let encoder = JSONEncoder()
@@ -80,7 +84,9 @@ struct ImportCommand: ParsableCommand {
     }
     if strict, account.rejected > 0 {
       throw CommandFailure(
-        .data, "\(account.rejected) rows were rejected, and --strict was asked for: \(file.name) was not written")
+        .data,
+        "\(account.rejected) rows were rejected, and --strict was asked for: "
+          + (file.isReplaced ? "\(file.name) was not written" : "do not use what went to \(file.name)"))
     }
     try file.finish()
   }

@@ -2,6 +2,7 @@
 
 import CommandSupport
 import Foundation
+import Glibc
 import Testing
 
 @Suite struct OutputFileTests {
@@ -60,6 +61,25 @@ import Testing
     var bytes = [UInt8](repeating: 0, count: 100)
     #expect(read(reader, &bytes, 100) == 7 && bytes.starts(with: Array("through".utf8)))
     #expect(try type(path("pipe")) != .typeRegular)
+  }
+
+  /// Also where files are in a folder of /dev.
+  @Test func aFileInMemoryIsAFile() throws {
+    let path = "/dev/shm/out-\(UUID().uuidString)"
+    defer { unlink(path) }
+    try write("a long result", to: path)
+    try write("short", to: path)
+    #expect(try String(contentsOfFile: path, encoding: .utf8) == "short")
+  }
+
+  @Test("what is behind a name of an open file goes on there") func anOpenFile() throws {
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let descriptor = open(path("a"), O_WRONLY | O_CREAT, 0o600)
+    for name in ["/dev/fd/\(descriptor)", "/proc/self/fd/\(descriptor)"] { try write("one,", to: name) }
+    #expect(Glibc.write(descriptor, "end", 3) == 3)
+    close(descriptor)
+    #expect(try String(contentsOfFile: path("a"), encoding: .utf8) == "one,one,end")
+    #expect(throws: CommandFailure.self) { try write("x", to: "/dev/fd/987") }
   }
 
   @Test func aDeviceStaysADevice() throws {

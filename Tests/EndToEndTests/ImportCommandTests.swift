@@ -71,7 +71,22 @@ private let rows = """
     let outcome = try await run(scratch.path("data.csv"), "--strict", "--output", scratch.path("events.ndjson"))
     #expect(outcome.status == 65)
     #expect(outcome.errorText.contains("1 rows were rejected"))
+    #expect(outcome.errorText.contains("was not written"))
     #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.url.path).sorted() == ["data.csv", "map.yaml"])
+  }
+
+  @Test func strictSaysWhatBecameOfStandardOutput() async throws {
+    let outcome = try await run(scratch.path("data.csv"), "--strict")
+    #expect(outcome.status == 65)
+    #expect(outcome.errorText.contains("do not use what went to standard output"))
+  }
+
+  @Test func whenMostIsRejectedThatIsSaid() async throws {
+    #expect(try await !run(scratch.path("data.csv")).errorText.contains("most rows were rejected"))
+    try scratch.write("data.csv", "customer,date,total\nbob,yesterday,1\n")
+    let outcome = try await run(scratch.path("data.csv"))
+    #expect(outcome.status == 0)
+    #expect(outcome.errorText.contains("most rows were rejected"))
   }
 
   @Test func mistakesEndWithTheirStatus() async throws {
