@@ -12,7 +12,7 @@ public struct InputFileError: Error, CustomStringConvertible {
 /// Reads a file: as it is, or unpacked if it is gzip, whatever its name. Any number of gzip members follow each other; what is
 /// neither a member nor padding by zeros is an error, where zlib's own files would just end. A byte-order mark is passed over.
 public struct InputFile: ~Copyable {
-  private let path: String
+  public let path: String
   private let descriptor: Int32
   /// Bytes of the file on disk; 0 when unknown (a pipe).
   public let fileBytes: Int
@@ -24,6 +24,8 @@ public struct InputFile: ~Copyable {
   private var start = 0
   private var end = 0
   private var kind = Kind.unknown
+  /// The beginning of the content, where `read` has not given it out yet.
+  private var head: [UInt8] = []
   /// Of gzip only, from the first member on. In memory that stays where it is: zlib remembers its address.
   private var stream: UnsafeMutablePointer<z_stream>?
   private var isInMember = false
@@ -61,36 +63,78 @@ public struct InputFile: ~Copyable {
   /// - Returns: how many bytes; 0 only at the end of the file.
   /// - Throws: when it cannot be read, is damaged, or is of a kind that is not read.
   public mutating func read(into buffer: UnsafeMutableRawBufferPointer) throws(InputFileError) -> Int {
-    if kind == .unknown { try recognise() }
-    guard kind == .gzip else { return try readPlain(into: buffer) }
-    return try inflate(into: buffer)
+    if kind == .unknown {
+      try recognise()
+      try readHead()
+    }
+    guard head.isEmpty else {
+      let count = min(head.count, buffer.count)
+      buffer.copyBytes(from: head[..<count])
+      head.removeFirst(count)
+      return count
+    }
+    return try readOn(into: buffer)
   }
 
   // MARK: Kinds
 
   private mutating func recognise() throws(InputFileError) {
-    while end < 6, try fill() {}
-    let head = Array(packed[..<min(end, 6)])
-    if head.starts(with: [0x1f, 0x8b]) {
-      kind = .gzip
-      let new = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
-      new.initialize(to: z_stream())
-      stream = new
-      guard tidewatch_inflate_gzip(new) == Z_OK else {
-        throw InputFileError(description: "cannot read \(path): zlib does not start; is there memory left?")
+    while end < 2, try fill() {}
+    guard end >= 2, packed[0] == 0x1f, packed[1] == 0x8b else {
+      kind = .plain
+      if path.hasSuffix(".gz") {
+        throw InputFileError(
+          description:
+            "\(path) is no gzip file, whatever its name says: does it have its first bytes? Plain text needs another "
+            + "name")
       }
-      isInMember = true
       return
     }
-    kind = .plain
-    if head.starts(with: [0xef, 0xbb, 0xbf]) { (start, position) = (3, 3) }
+    kind = .gzip
+    let new = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
+    new.initialize(to: z_stream())
+    stream = new
+    guard tidewatch_inflate_gzip(new) == Z_OK else {
+      throw InputFileError(description: "cannot read \(path): zlib does not start; is there memory left?")
+    }
+    isInMember = true
+  }
+
+  /// The first bytes of the content, looked at and kept for `read`.
+  private mutating func readHead() throws(InputFileError) {
+    var bytes = [UInt8](repeating: 0, count: 10)
+    var count = 0
+    while count < bytes.count {
+      var found = 0
+      var failure: InputFileError?
+      bytes.withUnsafeMutableBytes { buffer in
+        do throws(InputFileError) {
+          found = try readOn(into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...]))
+        } catch { failure = error }
+      }
+      if let failure { throw failure }
+      if found == 0 { break }
+      count += found
+    }
+    head = Array(bytes[..<count])
+    if head.starts(with: [0xef, 0xbb, 0xbf]) { head.removeFirst(3) }
     let others: [(bytes: [UInt8], what: String, advice: String)] = [
       ([0x28, 0xb5, 0x2f, 0xfd], "is compressed with zstd", "zstd -d"),
       ([0xfd, 0x37, 0x7a, 0x58, 0x5a], "is compressed with xz", "xz -d"),
-      ([0x42, 0x5a, 0x68], "is compressed with bzip2", "bzip2 -d"), ([0x50, 0x4b, 3, 4], "is a zip archive", "unzip"),
-      ([0xff, 0xfe], "is UTF-16", "iconv -f UTF-16 -t UTF-8"), ([0xfe, 0xff], "is UTF-16", "iconv -f UTF-16 -t UTF-8"),
+      ([0x04, 0x22, 0x4d, 0x18], "is compressed with lz4", "lz4 -d"),
+      ([0x1f, 0x9d], "is compressed with compress", "uncompress"),
+      ([0x1f, 0x8b], "is compressed with gzip twice", "gzip -d"),
+      (Array("PK".utf8) + [3, 4], "is a zip archive", "unzip"),
+      ([0xff, 0xfe, 0, 0], "is UTF-32", "iconv -f UTF-32 -t UTF-8"),
+      ([0xff, 0xfe], "is UTF-16", "iconv -f UTF-16 -t UTF-8"),
+      ([0xfe, 0xff], "is UTF-16", "iconv -f UTF-16 -t UTF-8"),
     ]
-    guard let other = others.first(where: { head.starts(with: $0.bytes) }) else { return }
+    var other = others.first { head.starts(with: $0.bytes) }
+    // Its first three bytes alone might begin a text.
+    if head.starts(with: Array("BZh".utf8)), head.dropFirst(4).elementsEqual("1AY&SY".utf8) {
+      other = ([], "is compressed with bzip2", "bzip2 -d")
+    }
+    guard let other else { return }
     throw InputFileError(
       description:
         "\(path) \(other.what), which is not read: plain text and gzip are. Convert it first (`\(other.advice)`)")
@@ -121,6 +165,12 @@ public struct InputFile: ~Copyable {
   }
 
   // MARK: Reading
+
+  private mutating func readOn(into buffer: UnsafeMutableRawBufferPointer) throws(InputFileError) -> Int {
+    let count = kind == .gzip ? try inflate(into: buffer) : try readPlain(into: buffer)
+    if count == 0, position < fileBytes { throw failure("it became shorter while it was read") }
+    return count
+  }
 
   private mutating func readPlain(into buffer: UnsafeMutableRawBufferPointer) throws(InputFileError) -> Int {
     guard start < end else {

@@ -11,6 +11,9 @@ struct LineReader: ~Copyable {
   private var end = 0
   private var atEnd = false
 
+  /// Far more than any limit of a record: a file that has one is no file of events.
+  private static let longestLine = 64 << 20
+
   init(path: String) throws(InputFileError) {
     file = try InputFile(path: path)
     buffer = .allocate(byteCount: 4 << 20, alignment: 64)
@@ -59,6 +62,10 @@ struct LineReader: ~Copyable {
     let moved = start
     let kept = end - start
     if kept == buffer.count {
+      guard kept < Self.longestLine else {
+        throw InputFileError(
+          description: "\(file.path): a line has more than \(Self.longestLine >> 20) MiB; is it one event a line?")
+      }
       let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: buffer.count * 2, alignment: 64)
       larger.copyMemory(from: UnsafeRawBufferPointer(buffer))
       buffer.deallocate()

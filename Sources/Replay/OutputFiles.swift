@@ -14,6 +14,7 @@ public struct OutputError: Error, CustomStringConvertible {
 package final class OutputFiles {
   private let directory: String
   private var descriptors: [Int32] = []
+  private var isFinished = false
   private var buffers: [[UInt8]]
   private static let flushBytes = 1 << 20
 
@@ -31,7 +32,13 @@ package final class OutputFiles {
     }
   }
 
-  deinit { for descriptor in descriptors { close(descriptor) } }
+  /// Removes what was not finished.
+  deinit {
+    for (topic, descriptor) in zip(OutputTopic.allCases, descriptors) {
+      close(descriptor)
+      if !isFinished { unlink(Self.path(directory, topic) + ".partial") }
+    }
+  }
 
   private static func path(_ directory: String, _ topic: OutputTopic) -> String {
     let name = topic == .profiles ? "profiles" : topic.name
@@ -81,5 +88,6 @@ package final class OutputFiles {
       let path = Self.path(directory, topic)
       if rename(path + ".partial", path) != 0 { throw Self.failed("rename", path + ".partial") }
     }
+    isFinished = true
   }
 }

@@ -100,6 +100,11 @@ struct ReplayCommand: ParsableCommand {
     if let until { options.until = try instant(until, "--until") }
     if let ceiling { options.ceiling = try instant(ceiling, "--ceiling") }
     for warning in configuration.warnings { Terminal.writeError("warning: \(warning)\n") }
+    if format == nil, Set(configuration.inputs.map(\.format)).count > 1 {
+      Terminal.writeError(
+        "warning: the configuration's inputs differ in their format; --input is read as \(options.format.rawValue), that of the "
+          + "first. Give --format if it is another\n")
+    }
 
     let sizes = input.map {
       (try? FileManager.default.attributesOfItem(atPath: $0)[.size] as? NSNumber)?.uint64Value ?? 0
@@ -131,7 +136,7 @@ struct ReplayCommand: ParsableCommand {
     }
     if summary.customers.buyers > 0 {
       let share = Double(summary.customers.everArmed) / Double(summary.customers.buyers) * 100
-      try Terminal.writeResult(
+      Terminal.writeError(
         "churn alerts can watch \(summary.customers.everArmed) of \(summary.customers.buyers) customers with an order "
           + "(\(String(format: "%.1f", share)) % were ever armed); the others have the `silent` alert\n")
     }

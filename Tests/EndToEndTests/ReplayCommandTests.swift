@@ -121,6 +121,40 @@ private func compressed(_ data: Data) async throws -> Data {
     #expect(outcome.errorText.contains("currency.rates"))
   }
 
+  @Test("a rule names a text in any spelling that a record may have") func spellings() async throws {
+    let features = ["profile.region", "profile.occupation", "preferences.category", "preferences.channel"]
+    let tags = features.enumerated().map {
+      "  - { name: is\($0), layer: basic, when: '\($1) = \"Café МОСКВА\"' }\n"
+        + "  - { name: in\($0), layer: basic, when: '\($1) in [\"x\", \" café москва\"]' }\n"
+        + "  - { name: not\($0), layer: basic, when: '\($1) != \"CAFÉ Москва\"' }\n"
+    }
+    try scratch.write("rules.yaml", "version: 1\ntags:\n" + tags.joined())
+    let text = "\u{3000}CafÉ Москва "
+    try scratch.write(
+      "events.ndjson",
+      "{\"type\":\"profile_update\",\"customer\":\"c\",\"ts\":\"2026-03-01T00:00:00Z\",\"region\":\"\(text)\",\"occupation\":\"\(text)\"}\n"
+        + "{\"type\":\"page_view\",\"customer\":\"c\",\"ts\":\"2026-03-01T00:00:01Z\",\"category\":\"\(text)\",\"channel\":\"\(text)\"}\n"
+    )
+    let outcome = try await run()
+    try #require(outcome.status == 0, "\(outcome.errorText)")
+    var tagsNow: Set<String> = []
+    for change in try lines("out/tag-changes.ndjson") {
+      let tag = try #require(change["tag"]?.string)
+      if change["op"]?.string == "unset" { tagsNow.remove(tag) } else { tagsNow.insert(tag) }
+    }
+    #expect(tagsNow.sorted() == ["in0", "in1", "in2", "in3", "is0", "is1", "is2", "is3"])
+  }
+
+  @Test func whatIsNotFinishedIsRemoved() async throws {
+    try scratch.write("events.ndjson.gz", "no gzip")
+    let outcome = try await Binary.run([
+      "replay", "--config", scratch.path("tidewatch.yaml"), "--input", scratch.path("events.ndjson.gz"),
+      "--output", scratch.path("out"),
+    ])
+    #expect(outcome.status == 65)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path("out")) == [])
+  }
+
   @Test func twoRunsAreEqual() async throws {
     #expect(try await run("a").status == 0)
     #expect(try await run("b", "--threads", "5").status == 0)

@@ -91,6 +91,8 @@ import Testing
   @Test func plainFiles() throws {
     #expect(try read([]) == [])
     #expect(try read([0x1f]) == [0x1f])
+    #expect(try read(Array("BZh1 is a name".utf8)) == Array("BZh1 is a name".utf8))
+    #expect(try read(member([0xef, 0xbb, 0xbf] + Array("a".utf8))) == Array("a".utf8))
     #expect(try read([0xef, 0xbb, 0xbf] + Array("a".utf8)) == Array("a".utf8))
     #expect(try read([0xef, 0xbb]) == [0xef, 0xbb])
     let missing = #expect(throws: InputFileError.self) { try read(path: "/nowhere/at/all", atOnce: 10, position: 0) }
@@ -101,10 +103,41 @@ import Testing
 
   @Test(arguments: [
     ([0x28, 0xb5, 0x2f, 0xfd, 1], "zstd -d"), ([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0], "xz -d"),
-    ([0x42, 0x5a, 0x68, 0x39], "bzip2"), ([0x50, 0x4b, 3, 4], "unzip"), ([0xff, 0xfe, 0x7b, 0], "iconv"),
+    (Array("BZh91AY&SY".utf8), "bzip2"), ([0x1f, 0x9d, 0x90], "uncompress"), ([0xff, 0xfe, 0, 0], "UTF-32"),
+    ([0x50, 0x4b, 3, 4], "unzip"), ([0xff, 0xfe, 0x7b, 0], "iconv"),
     ([0xfe, 0xff, 0, 0x7b], "iconv"),
   ])
-  func otherKindsAreNamed(bytes: [UInt8], advice: String) { #expect(message(bytes).contains(advice)) }
+  func otherKindsAreNamed(bytes: [UInt8], advice: String) throws {
+    #expect(message(bytes).contains(advice))
+    #expect(message(try member(bytes)).contains(advice))
+  }
+
+  @Test("a file named .gz is gzip or damaged", arguments: [[], [0x1f], Array("plain".utf8)] as [[UInt8]])
+  func namedGzip(bytes: [UInt8]) throws {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("input-\(UUID().uuidString).gz").path
+    defer { unlink(path) }
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+    let error = #expect(throws: InputFileError.self) { try read(path: path, atOnce: 10, position: 0) }
+    #expect(error?.description.contains("is no gzip file") == true)
+  }
+
+  @Test("a file that is cut while it is read is not whole", arguments: [true, false]) func shrinks(isGzip: Bool) throws
+  {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("input-\(UUID().uuidString)").path
+    defer { unlink(path) }
+    var random = Seeded(state: 1)
+    let content = (0..<5_000_000).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+    try Data(isGzip ? member(content) : content).write(to: URL(fileURLWithPath: path))
+    var file = try InputFile(path: path)
+    var piece = [UInt8](repeating: 0, count: 100)
+    #expect(try piece.withUnsafeMutableBytes { buffer in try file.read(into: buffer) } > 0)
+    #expect(truncate(path, 1_500_000) == 0)
+    var failure = ""
+    do {
+      while try piece.withUnsafeMutableBytes({ buffer in try file.read(into: buffer) }) > 0 {}
+    } catch { failure = "\(error)" }
+    #expect(failure.contains("is the file whole?"))
+  }
 
   @Test func aPipe() throws {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("pipe-\(UUID().uuidString)").path
@@ -115,9 +148,14 @@ import Testing
     #expect(bytes.withUnsafeBytes { write(writer, $0.baseAddress, $0.count) } == bytes.count)
     var file = try InputFile(path: path)
     close(writer)
+    var all: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: 100)
-    let count = try piece.withUnsafeMutableBytes { buffer in try file.read(into: buffer) }
-    #expect(piece[..<count].elementsEqual("through a pipe\n".utf8))
+    while true {
+      let count = try piece.withUnsafeMutableBytes { buffer in try file.read(into: buffer) }
+      if count == 0 { break }
+      all += piece[..<count]
+    }
+    #expect(all.elementsEqual("through a pipe\n".utf8))
     #expect(file.fileBytes == 0)
   }
 }
