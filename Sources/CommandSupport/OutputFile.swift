@@ -2,9 +2,10 @@
 
 import Glibc
 
-/// Writes to `PATH.part`, renamed to `PATH` by `finish`; `-`, `/dev/stdout` or nil is standard output, and other names of open files of the process are those. Dropped unfinished, it
-/// removes the part, so that a name never stands for half a result. What is there and is no file (a pipe, a device) is
-/// written to as it is, and a symbolic link stays one: what it leads to is written.
+/// Writes to `PATH.part`, renamed to `PATH` by `finish`; `-` or nil is standard output. Dropped unfinished, it removes the
+/// part, so that a name never stands for half a result. What is there and is no file (a pipe, a device) is written to as it
+/// is, an open file of this process (`/dev/stdout`, `/dev/fd/N`) where it stands, and a symbolic link stays one: what it leads
+/// to is replaced.
 public struct OutputFile: ~Copyable {
   /// As the user named it, for messages.
   public let name: String

@@ -36,13 +36,18 @@ struct Tidewatch: AsyncParsableCommand {
       } else {
         try command.run()
       }
+      end(.ok)
     } catch let failure as CommandFailure {
       FileHandle.standardError.write(Data("tidewatch: \(failure.message)\n".utf8))
-      // Threads of the Kafka client may be at work still: `exit` would pull their libraries from under them.
-      fflush(nil)
-      _exit(failure.status.rawValue)
+      end(failure.status)
     } catch {
       exit(withError: error)
     }
+  }
+
+  /// Threads of the Kafka client may be at work still: `exit` would pull their libraries from under them.
+  private static func end(_ status: ExitStatus) -> Never {
+    fflush(nil)
+    _exit(status.rawValue)
   }
 }
