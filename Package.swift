@@ -164,7 +164,7 @@ let package = Package(
       dependencies: ["Engine", "Events", "Customers", "Models", "Rules", "ReferenceTesting", "CZlib"],
       swiftSettings: settings),
     .testTarget(
-      name: "CheckpointTests", dependencies: ["Checkpoint", "CheckpointTesting", "CXXHash"],
+      name: "CheckpointTests", dependencies: ["Checkpoint", "CheckpointTesting", "CXXHash", "CZstd"],
       // Read from the sources: state written by older releases.
       exclude: ["Fixtures"], swiftSettings: settings),
     .testTarget(

@@ -107,14 +107,14 @@ struct BaseFileWriter: ~Copyable {
   private var at: UInt64
   private var chunk = RawBuffer(capacity: CheckpointLimits.baseChunkBytes + (64 << 10))
   private var chunkEntries: UInt64 = 0
-  private var compressor = EntryCompressor()
+  private var compressor: EntryCompressor
   private var totals = BaseTotals()
   private var unsyncedBytes = 0
   private let chunksStart: UInt64
 
   /// Creates the file and writes its head.
   static func create(
-    _ path: String, on disk: any Disk, header: EpochHeader, chain: UInt64, previousChain: UInt64
+    _ path: String, on disk: any Disk, header: EpochHeader, chain: UInt64, previousChain: UInt64, shape: ValueShape?
   ) throws(CheckpointError) -> BaseFileWriter {
     var head = EntryWriter(capacity: 4096)
     try head.begin(header, kind: .baseHead, previousChain: previousChain)
@@ -129,10 +129,14 @@ struct BaseFileWriter: ~Copyable {
     } catch { throw .disk(error) }
     return BaseFileWriter(
       file: file, header: header, chain: chain, previousChain: previousChain,
-      chunksStart: UInt64(fileHeader.count + head.buffer.count))
+      chunksStart: UInt64(fileHeader.count + head.buffer.count), shape: shape)
   }
 
-  private init(file: any DiskFile, header: EpochHeader, chain: UInt64, previousChain: UInt64, chunksStart: UInt64) {
+  private init(
+    file: any DiskFile, header: EpochHeader, chain: UInt64, previousChain: UInt64, chunksStart: UInt64,
+    shape: ValueShape?
+  ) {
+    compressor = EntryCompressor(shape)
     self.file = file
     self.header = header
     self.chain = chain

@@ -18,6 +18,7 @@ public struct BaseRewriter: Sendable {
   let header: EpochHeader
   let chain: UInt64
   let disk: any Disk
+  let shape: ValueShape?
 
   /// The epoch the new base will hold.
   public var epoch: UInt64 { header.epoch }
@@ -51,7 +52,8 @@ public struct BaseRewriter: Sendable {
       last.nextEpoch == epoch + 1
     else { throw .misuse("a rewrite whose log does not end with epoch \(epoch)") }
     let previousChain = last.blocks.count > 1 ? last.blocks[last.blocks.count - 2].chain : last.startChain
-    var output = try BaseFileWriter.create(path, on: disk, header: header, chain: chain, previousChain: previousChain)
+    var output = try BaseFileWriter.create(
+      path, on: disk, header: header, chain: chain, previousChain: previousChain, shape: shape)
     var live = LiveEntryReader(plan, on: disk)
     var count = 0
     while let entry = try live.next() {

@@ -68,7 +68,8 @@ struct BlockFields {
   func checkEntries(
     _ bytes: UnsafeRawBufferPointer, with decompressor: inout EntryDecompressor, in path: String, at offset: UInt64
   ) throws(CheckpointError) {
-    var cursor = EntryCursor(try decompressor.plain(entries(bytes), bytes: plainEntryBytes, in: path, at: offset))
+    var cursor = EntryCursor(
+      try decompressor.plain(entries(bytes), bytes: plainEntryBytes, version: version, in: path, at: offset))
     var count = 0
     var tombstones = 0
     while let entry = cursor.next() {

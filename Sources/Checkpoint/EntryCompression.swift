@@ -1,4 +1,5 @@
-// Runs of entries as files hold them: one zstd frame, where that is smaller than the entries themselves.
+// Runs of entries as files hold them: one zstd frame of them or of their arranged form, where that is smaller than the
+// entries themselves.
 import CZstd
 import Glibc
 
@@ -9,7 +10,11 @@ struct EntryCompressor: ~Copyable {
   static let level: Int32 = 1
 
   private var context: OpaquePointer?
+  private let arranger: RunArranger
   private var frame = RawBuffer(capacity: 0)
+
+  /// - Parameter shape: of most values.
+  init(_ shape: ValueShape?) { arranger = RunArranger(shape) }
 
   deinit { ZSTD_freeCCtx(context) }
 
@@ -20,12 +25,17 @@ struct EntryCompressor: ~Copyable {
     if context == nil { context = ZSTD_createCCtx() }
     // Without memory for it the entries stay as they are.
     guard let context else { return }
+    buffer.reserve(buffer.count + roughness)
+    let plain = buffer.bytes.slice(start, buffer.count)
     frame.clear()
     frame.reserve(plainBytes)
-    let plain = buffer.bytes.slice(start, buffer.count)
+    let target = frame.writable.baseAddress
     // It fails where the frame needs more room than this.
-    let made = ZSTD_compressCCtx(
-      context, frame.writable.baseAddress, plainBytes - 1, plain.baseAddress, plainBytes, Self.level)
+    func compress(_ source: UnsafeRawBufferPointer) -> Int {
+      ZSTD_compressCCtx(context, target, plainBytes - 1, source.baseAddress, source.count, Self.level)
+    }
+    let made =
+      if let arranged = arranger.arrange(plain) { arranged.withBytes { compress($0) } } else { compress(plain) }
     if ZSTD_isError(made) != 0 { return }
     frame.setCount(made)
     buffer.setCount(start)
@@ -40,6 +50,8 @@ struct EntryCompressor: ~Copyable {
 struct EntryDecompressor: ~Copyable {
   private var context: OpaquePointer?
   private var buffer = RawBuffer(capacity: 0)
+  private var restorer = RunRestorer()
+  private var rows = RawBuffer(capacity: 0)
 
   deinit { ZSTD_freeDCtx(context) }
 
@@ -47,32 +59,40 @@ struct EntryDecompressor: ~Copyable {
   ///
   /// - Parameters:
   ///   - plainBytes: their length, which is within the limits.
+  ///   - version: the format's.
   ///   - offset: of the block or chunk, for the error.
   /// - Throws: `.damaged`; `.disk` without memory to read it.
   mutating func plain(
-    _ stored: UnsafeRawBufferPointer, bytes plainBytes: Int, in path: String, at offset: UInt64
+    _ stored: UnsafeRawBufferPointer, bytes plainBytes: Int, version: UInt32, in path: String, at offset: UInt64
   ) throws(CheckpointError) -> UnsafeRawBufferPointer {
     if stored.count == plainBytes { return stored }
     func damage(_ reason: String) -> CheckpointError {
       .damaged(Damage(path: path, offset: offset, reason: "the entries cannot be decompressed: \(reason)"))
     }
-    // A block of zstd takes at least 4 bytes and makes at most 128 KiB: less memory than a false length could ask for.
-    guard stored.count < plainBytes, plainBytes >> 15 <= stored.count else {
-      throw damage("\(stored.count) bytes do not make \(plainBytes)")
-    }
     // Nothing but one frame of today's kind: the library also takes several, and of older kinds.
     guard stored.count >= 4, stored.load(UInt32.self, at: 0) == ZSTD_MAGICNUMBER,
       ZSTD_findFrameCompressedSize(stored.baseAddress, stored.count) == stored.count
     else { throw damage("they are not one zstd frame") }
+    // A block of zstd takes at least 4 bytes and makes at most 128 KiB: less memory than a false length could ask for. An
+    // arranged entry has at least half the bytes that it has in a row.
+    let content = ZSTD_getFrameContentSize(stored.baseAddress, stored.count)
+    let contentBytes = content > UInt64(plainBytes) ? plainBytes : Int(content)
+    guard stored.count < plainBytes, contentBytes >> 15 <= stored.count, plainBytes / 2 <= contentBytes,
+      version >= 4 || contentBytes == plainBytes
+    else { throw damage("\(stored.count) bytes do not make \(plainBytes)") }
     if context == nil { context = ZSTD_createDCtx() }
     guard let context else { throw .disk(DiskError(.read, path: path, offset: offset, code: ENOMEM)) }
     buffer.clear()
-    buffer.reserve(plainBytes)
+    buffer.reserve(contentBytes + roughness)
     let made = ZSTD_decompressDCtx(
-      context, buffer.writable.baseAddress, plainBytes, stored.baseAddress, stored.count)
+      context, buffer.writable.baseAddress, contentBytes, stored.baseAddress, stored.count)
     if ZSTD_isError(made) != 0 { throw damage(String(cString: ZSTD_getErrorName(made))) }
-    if made != plainBytes { throw damage("they are \(made) bytes, \(plainBytes) are said") }
+    if made != contentBytes { throw damage("they are \(made) bytes, \(contentBytes) are said") }
     buffer.setCount(made)
-    return buffer.bytes
+    if made == plainBytes { return buffer.bytes }
+    do throws(RunRestorer.Malformed) { try restorer.restore(buffer.bytes, rowBytes: plainBytes, into: &rows) } catch {
+      throw damage(error.reason)
+    }
+    return rows.bytes
   }
 }

@@ -127,7 +127,9 @@ struct EntryReader: ~Copyable {
       guard plainBytes <= CheckpointLimits.chunkEntryBytesMax else {
         throw file.damage(at: at, "a chunk of \(plainBytes) bytes is impossible")
       }
-      try begin(stored, plainBytes: Int(plainBytes), count: bytes.load(UInt64.self, at: Format.Chunk.entryCount), file)
+      try begin(
+        stored, plainBytes: Int(plainBytes), version: base.version,
+        count: bytes.load(UInt64.self, at: Format.Chunk.entryCount), file)
       at += UInt64(bytes.count)
     case .bad(let reason): throw file.damage(at: at, reason)
     default: throw file.damage(at: at, "a chunk is missing")
@@ -142,7 +144,8 @@ struct EntryReader: ~Copyable {
     at = block.offset
     let (fields, bytes) = try file.block(at: block)
     try begin(
-      fields.entries(bytes), plainBytes: fields.plainEntryBytes, count: UInt64(fields.entryCount),
+      fields.entries(bytes), plainBytes: fields.plainEntryBytes, version: fields.version,
+      count: UInt64(fields.entryCount),
       tombstones: UInt64(fields.tombstoneCount), file)
     blockCount += 1
     if isBackwards {
@@ -152,9 +155,10 @@ struct EntryReader: ~Copyable {
   }
 
   private mutating func begin(
-    _ stored: UnsafeRawBufferPointer, plainBytes: Int, count: UInt64, tombstones: UInt64 = 0, _ file: FileReader
+    _ stored: UnsafeRawBufferPointer, plainBytes: Int, version: UInt32, count: UInt64, tombstones: UInt64 = 0,
+    _ file: FileReader
   ) throws(CheckpointError) {
-    cursor = EntryCursor(try decompressor.plain(stored, bytes: plainBytes, in: file.path, at: at))
+    cursor = EntryCursor(try decompressor.plain(stored, bytes: plainBytes, version: version, in: file.path, at: at))
     cursorStart = at
     remaining = count
     remainingTombstones = tombstones

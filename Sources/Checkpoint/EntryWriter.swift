@@ -6,13 +6,17 @@
 /// The first entry that breaks a limit is remembered and makes the whole append fail.
 public struct EntryWriter: ~Copyable {
   var buffer: RawBuffer
-  private var compressor = EntryCompressor()
+  private var compressor: EntryCompressor
   private var headBytes = 0
   private(set) var entryCount = 0
   private var tombstoneCount = 0
   private(set) var failure: CheckpointError?
 
-  init(capacity: Int) { buffer = RawBuffer(capacity: capacity) }
+  /// - Parameter shape: of most values.
+  init(capacity: Int, shape: ValueShape? = nil) {
+    buffer = RawBuffer(capacity: capacity)
+    compressor = EntryCompressor(shape)
+  }
 
   /// Stores `value` under `key`; both are copied.
   @inline(__always)

@@ -3,12 +3,12 @@
 /// The checkpoint format of this program.
 enum Format {
   /// Written in every file and frame.
-  static let version: UInt32 = 3
+  static let version: UInt32 = 4
   /// The versions that are read. In a file all frames are of the file's own version.
-  static let readable: ClosedRange<UInt32> = 1...3
+  static let readable: ClosedRange<UInt32> = 1...4
   /// The first release of Tidewatch that reads `version`. Each file names it, so that an older program, which knows
   /// nothing else of a newer format, can say what is needed.
-  static let release = Release(major: 0, minor: 3, patch: 0)
+  static let release = Release(major: 0, minor: 4, patch: 0)
 
   /// "TWLOG" and "TWBASE", padded with zeros, read as a little-endian UInt64.
   static let logMagic: UInt64 = 0x0000_0047_4F4C_5754

@@ -25,7 +25,7 @@ extension PartitionStore {
     rewriting = newest.epoch
     return BaseRewriter(
       plan: generation.plan(upTo: newest.epoch), header: newest,
-      chain: generation.segments[generation.segments.count - 1].startChain, disk: disk)
+      chain: generation.segments[generation.segments.count - 1].startChain, disk: disk, shape: shape)
   }
 
   /// Whether the log has grown far enough beyond the base, and no rewrite is under way.

@@ -55,7 +55,8 @@ public final class PartitionStore {
   var confirmed: UInt64?
   /// The last segment, open for writing.
   var active: (any DiskFile)?
-  var writer = EntryWriter(capacity: 1 << 20)
+  let shape: ValueShape?
+  var writer: EntryWriter
   var rewriting: UInt64?
   /// After a failed rewrite: the log size below which no other is tried.
   var retryAtLogBytes: UInt64 = 0
@@ -63,9 +64,10 @@ public final class PartitionStore {
   /// Opens the directory, creating it if absent, takes its lock, and checks every block of the log.
   ///
   /// The chunks of the base are checked by `restore`, which reads them anyway.
+  /// - Parameter shape: of most values that will be written; what is written without it takes more room.
   /// - Throws: `.locked`, `.damaged`, `.unsupportedFormat`, `.disk`. On damage nothing is changed.
   public convenience init(
-    opening directory: String, on disk: any Disk = PosixDisk(), policy: Policy = Policy()
+    opening directory: String, on disk: any Disk = PosixDisk(), policy: Policy = Policy(), shape: ValueShape? = nil
   ) throws(CheckpointError) {
     let lock: (any DiskLock)?
     do {
@@ -78,12 +80,13 @@ public final class PartitionStore {
       let held = lock
     #endif
     guard let held else { throw .locked(directory: directory) }
-    try self.init(locked: directory, lock: held, on: disk, policy: policy)
+    try self.init(locked: directory, lock: held, on: disk, policy: policy, shape: shape)
   }
 
   /// Opens the directory under a lock that the caller has taken.
   init(
-    locked directory: String, lock: any DiskLock, on disk: any Disk, policy: Policy = Policy()
+    locked directory: String, lock: any DiskLock, on disk: any Disk, policy: Policy = Policy(),
+    shape: ValueShape? = nil
   ) throws(CheckpointError) {
     let names: [String]
     do { names = try disk.list(directory) } catch { throw .disk(error) }
@@ -92,6 +95,8 @@ public final class PartitionStore {
     self.policy = policy
     self.disk = disk
     self.lock = lock
+    self.shape = shape
+    writer = EntryWriter(capacity: 1 << 20, shape: shape)
     phase = .recovered
     if let newest = newestEpoch { newestHeader = try block(of: newest).header }
   }

@@ -265,6 +265,30 @@ public struct CustomerRecord {
 
   private static var encodedHeaderBytes: Int { MemoryLayout<CustomerHeader>.size }
 
+  /// What encoded records are put together from, for whoever stores many of them.
+  public enum EncodedPart: Sendable {
+    /// Of each record the same number of bytes.
+    case header(bytes: Int)
+    /// As many elements as the UInt16 at `countAt` of the record says.
+    case elements(countAt: Int, stride: Int)
+    /// There if the byte at `flagsAt` of the record has the bit.
+    case block(flagsAt: Int, bit: UInt8, bytes: Int)
+  }
+
+  /// The parts of an encoded record, one behind the other: those of `forEachEncodedRun`.
+  public static var encodedParts: [EncodedPart] {
+    let counts = MemoryLayout<CustomerHeader>.offset(of: \.counts).unsafelyUnwrapped
+    let flags = MemoryLayout<CustomerHeader>.offset(of: \.blocks).unsafelyUnwrapped
+    func elements(_ section: Section) -> EncodedPart {
+      .elements(countAt: counts + section.rawValue * MemoryLayout<UInt16>.stride, stride: section.stride)
+    }
+    let blocks = [Blocks.purchases, .archive, .profile, .alerts].map {
+      EncodedPart.block(flagsAt: flags, bit: $0.rawValue, bytes: $0.bytes)
+    }
+    return [.header(bytes: encodedHeaderBytes), elements(.tags)] + blocks
+      + [.orders, .cart, .recent, .categories, .channels, .cells].map(elements)
+  }
+
   /// The header of an encoded record.
   /// - Throws: when these are not the runs of a customer with this id.
   static func header(of encoded: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer) throws(RecordError)

@@ -194,7 +194,8 @@ extension DataPlane {
     let configuration = settings.configuration
     let policy = PartitionStore.Policy(
       logRatio: configuration.state.rewriteRatio, logBytesMin: UInt64(configuration.state.rewriteMinimumBytes))
-    return try PartitionStore(opening: stateDirectory(partition, configuration), on: settings.disk, policy: policy)
+    return try PartitionStore(
+      opening: stateDirectory(partition, configuration), on: settings.disk, policy: policy, shape: .customers)
   }
 
   private static func stateDirectory(_ partition: Int32, _ configuration: Configuration) -> String {

@@ -36,7 +36,8 @@ struct TaskMetadata {
 }
 
 extension EngineTask {
-  private static var customerKind: UInt8 { 6 }
+  /// The first byte of customers' keys.
+  public static var customerKind: UInt8 { 6 }
   private static var taskKind: UInt8 { 2 }
   private static var stubKind: UInt8 { 3 }
 

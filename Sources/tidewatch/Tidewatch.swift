@@ -15,7 +15,7 @@ struct Tidewatch: AsyncParsableCommand {
 
       \(ExitStatus.help)
       """,
-    version: "0.3.0",
+    version: "0.4.0",
     // One line a command, in the order in which a newcomer meets them.
     subcommands: [
       DemoCommand.self, RunCommand.self, CheckCommand.self, ReplayCommand.self, ImportCommand.self,

@@ -1,80 +1,7 @@
 // Compressed entries: what goes in comes out, and frames that are right by their checksums and wrong inside are damage.
-import CXXHash
 import Checkpoint
 import CheckpointTesting
 import Testing
-
-private let log = directory + "/log-000000000000.tw"
-private let base = directory + "/base-000000000000.tw"
-
-/// Where a block's parts are, as the format's page says.
-private struct Parts {
-  let headBytes: Int
-  let storedBytes: Int
-  let plainBytes: Int
-
-  /// - Parameter block: begins with the frame's prefix.
-  init(_ block: ArraySlice<UInt8>) {
-    func number(_ at: Int) -> Int {
-      block[(block.startIndex + at)..<(block.startIndex + at + 4)].reversed().reduce(0) { $0 << 8 | Int($1) }
-    }
-    headBytes = number(20)
-    storedBytes = number(96)
-    plainBytes = number(112)
-  }
-}
-
-private func store(_ value: UInt64, bytes count: Int, at offset: Int, in bytes: inout Bytes) {
-  for index in 0..<count { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> UInt64(8 * index)) }
-}
-
-/// The one block of a log, or the one chunk of a base, with other bytes in place of its compressed entries, and all
-/// lengths and checksums as they must be for these.
-private struct Forgery {
-  let path: String
-  let original: Bytes
-  /// First byte of the frame, of the entries, and the first behind them.
-  let frame: Int
-  let entries: Range<Int>
-
-  init(_ disk: ModelDisk, _ path: String) throws {
-    self.path = path
-    original = try #require(disk.contents(of: path))
-    if path == log {
-      frame = 64
-      let parts = Parts(original[64...])
-      #expect(parts.storedBytes < parts.plainBytes, "compressed, or nothing is tested here")
-      entries = 64 + parts.headBytes..<64 + parts.headBytes + parts.storedBytes
-      #expect(entries.upperBound == original.count)
-    } else {
-      let head = original[(64 + 16)..<(64 + 20)].reversed().reduce(0) { $0 << 8 | Int($1) }
-      frame = 64 + head
-      entries = frame + 72..<original.count - 88
-    }
-  }
-
-  func bytes(_ content: Bytes, plainBytes: UInt64? = nil) -> Bytes {
-    var bytes = Array(original[..<entries.lowerBound]) + content + Array(original[entries.upperBound...])
-    let end = frame + (entries.lowerBound - frame) + content.count
-    store(UInt64(end - frame), bytes: 4, at: frame + 16, in: &bytes)
-    if path == log {
-      store(UInt64(content.count), bytes: 4, at: frame + 96, in: &bytes)
-      if let plainBytes { store(plainBytes, bytes: 4, at: frame + 112, in: &bytes) }
-      let chain = testChecksum(Array(bytes[(frame + 32)...]))
-      store(chain, bytes: 8, at: frame + 24, in: &bytes)
-      setChecksum(&bytes, from: frame, to: end)
-    } else {
-      if let plainBytes { store(plainBytes, bytes: 8, at: frame + 64, in: &bytes) }
-      setChecksum(&bytes, from: frame, to: end)
-      let chunks = Array(bytes[frame..<frame + 8]).withUnsafeBytes { tw_xxh3_64($0.baseAddress, $0.count, 0) }
-      store(chunks, bytes: 8, at: end + 80, in: &bytes)
-      setChecksum(&bytes, from: end, to: bytes.count)
-    }
-    return bytes
-  }
-
-  var content: Bytes { Array(original[entries]) }
-}
 
 @Suite struct CompressionTests {
   /// A small state whose entries compress, as the one block of a log and as the one chunk of a base.
@@ -94,42 +21,17 @@ private struct Forgery {
     return (disk, state)
   }
 
-  /// Opens a copy in which `path` has other bytes; nil for damage there.
-  private func outcome(_ disk: ModelDisk, _ forgery: Forgery, _ bytes: Bytes) throws -> State? {
-    let copy = disk.copy(seed: 2)
-    copy.setContents(bytes, of: forgery.path)
-    if forgery.path == log {
-      // Nothing but the log, whose chain is another one now.
-      for name in [base, directory + "/log-000000000001.tw"] { copy.setContents(nil, of: name) }
-    }
-    let report = try PartitionReport.verify(directory, on: copy)
-    do {
-      let state = try PartitionStore(opening: directory, on: copy).state()
-      #expect(report.isSound)
-      return state
-    } catch {
-      let found = try #require(damage(of: error), "\(error)")
-      #expect(found.path == forgery.path && found.offset == UInt64(forgery.frame), "\(found)")
-      #expect(report.firstDamage?.path == forgery.path)
-      copy.killProcess()
-      // A repair sees it too, and makes nothing up.
-      let verdict = try PartitionRepair(planning: directory, on: copy).verdict
-      #expect(verdict != .sound)
-      return nil
-    }
-  }
-
   @Test(arguments: [log, base]) func everyChangedByteIsDamageOrOtherValues(path: String) throws {
     let (disk, state) = try sample()
     let forgery = try Forgery(disk, path)
-    let good = try outcome(disk, forgery, forgery.bytes(forgery.content))
+    let good = try forgery.outcome(disk, forgery.bytes(forgery.content))
     #expect(good == state, "the forger changes nothing by himself")
     var refused = 0
     for at in forgery.content.indices {
       for mask in [0x01, 0x10, 0x80, 0xFF] as [UInt8] {
         var content = forgery.content
         content[at] ^= mask
-        guard let other = try outcome(disk, forgery, forgery.bytes(content)) else {
+        guard let other = try forgery.outcome(disk, forgery.bytes(content)) else {
           refused += 1
           continue
         }
@@ -144,13 +46,13 @@ private struct Forgery {
     let forgery = try Forgery(disk, path)
     let content = forgery.content
     for count in 0..<content.count {
-      #expect(try outcome(disk, forgery, forgery.bytes(Array(content.prefix(count)))) == nil, "cut to \(count)")
+      #expect(try forgery.outcome(disk, forgery.bytes(Array(content.prefix(count)))) == nil, "cut to \(count)")
     }
     // An empty frame behind or before it, and one to be skipped: the library takes them.
     let empty: Bytes = [0x28, 0xB5, 0x2F, 0xFD, 0x20, 0x00, 0x01, 0x00, 0x00]
     let skipped: Bytes = [0x50, 0x2A, 0x4D, 0x18, 0x01, 0x00, 0x00, 0x00, 0x00]
     for other in [content + empty, empty + content, content + skipped, skipped + content, content + [0]] {
-      #expect(try outcome(disk, forgery, forgery.bytes(other)) == nil)
+      #expect(try forgery.outcome(disk, forgery.bytes(other)) == nil)
     }
   }
 
@@ -158,17 +60,17 @@ private struct Forgery {
     let (disk, state) = try sample()
     let forgery = try Forgery(disk, path)
     let plain = state.reduce(0) { $0 + 6 + $1.key.count + $1.value.count }
-    #expect(try outcome(disk, forgery, forgery.bytes(forgery.content, plainBytes: UInt64(plain))) == state)
+    #expect(try forgery.outcome(disk, forgery.bytes(forgery.content, plainBytes: UInt64(plain))) == state)
     let lengths = [
       0, 1, forgery.content.count - 1, forgery.content.count, plain - 1, plain + 1, 1 << 20, 1 << 24, 1 << 30,
       Int(UInt32.max),
     ]
     for length in lengths {
       #expect(
-        try outcome(disk, forgery, forgery.bytes(forgery.content, plainBytes: UInt64(length))) == nil, "\(length)")
+        try forgery.outcome(disk, forgery.bytes(forgery.content, plainBytes: UInt64(length))) == nil, "\(length)")
     }
     if path == base {
-      #expect(try outcome(disk, forgery, forgery.bytes(forgery.content, plainBytes: .max)) == nil)
+      #expect(try forgery.outcome(disk, forgery.bytes(forgery.content, plainBytes: .max)) == nil)
     }
   }
 

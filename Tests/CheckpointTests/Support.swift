@@ -96,9 +96,9 @@ extension PartitionStore {
 
 /// A store opened on its newest epoch and ready to be appended to.
 func openNewest(
-  _ disk: any Disk, _ path: String = directory, policy: PartitionStore.Policy = .init()
+  _ disk: any Disk, _ path: String = directory, policy: PartitionStore.Policy = .init(), shape: ValueShape? = nil
 ) throws -> PartitionStore {
-  let store = try PartitionStore(opening: path, on: disk, policy: policy)
+  let store = try PartitionStore(opening: path, on: disk, policy: policy, shape: shape)
   try store.truncate(after: store.newestEpoch)
   return store
 }

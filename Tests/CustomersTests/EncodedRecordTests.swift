@@ -31,6 +31,20 @@ import Testing
     #expect(other.encoded(Self.customer) == encoded)
   }
 
+  /// A store that is told the parts keeps records by field: nothing may be left out, nor come twice.
+  @Test(arguments: testSeeds(20)) func thePartsAddUp(seed: UInt64) throws {
+    let encoded = try record(seed: seed)
+    var bytes = 0
+    for part in CustomerRecord.encodedParts {
+      switch part {
+      case .header(let count): bytes += count
+      case .elements(let at, let stride): bytes += (Int(encoded[at]) | Int(encoded[at + 1]) << 8) * stride
+      case .block(let at, let bit, let count): bytes += encoded[at] & bit != 0 ? count : 0
+      }
+    }
+    #expect(bytes == encoded.count)
+  }
+
   @Test(arguments: testSeeds(6)) func aRecordOfAnotherLengthIsRefused(seed: UInt64) throws {
     let encoded = try record(seed: seed)
     let other = try harness()

@@ -74,7 +74,7 @@ enum ReaderCheck {
     let snapshot = try PartitionSnapshot(reading: directory, on: disk)
     guard let epochs = snapshot.epochs else { return }
     let blocks = try epochs.map { try snapshot.block(of: $0) }
-    guard blocks.allSatisfy({ !$0.isBase && $0.formatVersion == 3 }) else { return }
+    guard blocks.allSatisfy({ !$0.isBase && $0.formatVersion == 4 }) else { return }
     let other = ModelDisk(seed: 2)
     let store = try PartitionStore(opening: directory, on: other)
     try store.truncate(after: nil)
