@@ -91,7 +91,8 @@ public final class ChangeList {
   /// - Parameter isAhead: it may come again before `removeAll`.
   func append(kind: UInt8, _ record: CustomerRecord, slot: UInt32, isAhead: Bool) {
     let id = record.id
-    let place = begin(Head(keyBytes: UInt32(id.count + 1), valueBytes: UInt32(record.encodedBytes)))
+    let bytes = record.encodedBytes
+    let place = begin(Head(keyBytes: UInt32(id.count + 1), valueBytes: UInt32(bytes)))
     if isAhead {
       if let earlier = ahead.updateValue(place, forKey: slot) { drop(earlier) }
     } else if !ahead.isEmpty, let earlier = ahead[slot] {
@@ -99,7 +100,8 @@ public final class ChangeList {
     }
     add(kind)
     add(id)
-    record.forEachEncodedRun { add($0) }
+    record.encode(to: next)
+    next += bytes
   }
 
   private func drop(_ entry: UnsafeMutableRawPointer) {

@@ -178,7 +178,8 @@ public struct ProfileState: Equatable, Sendable {
 /// The fixed part of a record.
 public struct CustomerHeader {
   /// Written into checkpoints. 2: blocks that may be absent, tags of two bytes, tags and id first. 3: without the id,
-  /// instants as differences, zero bytes left out. 4: all bytes there.
+  /// instants as differences, zero bytes left out. 4: all bytes there (since 0.4 more of them as differences, which the record
+  /// itself says).
   public static let layoutVersion: UInt32 = 4
 
   /// Elements in each `Section`.
@@ -192,36 +193,14 @@ public struct CustomerHeader {
   /// All decayed weight, also that of names no longer listed.
   var categoryTotal: Float = 0
   var channelTotal: Float = 0
-  private var dueSeconds = UInt32.max
+  /// `due`, seconds since 1970; `.max`: never.
+  var dueSeconds = UInt32.max
   /// Number of the last tag change.
   public var sequence: UInt32 = 0
   /// The rule set (`RuleGeneration`) this record was last evaluated under.
   public var ruleGeneration: UInt32 = 0
   var blocks: Blocks = []
   public init() {}
-
-  /// In a checkpoint instants stand as differences to `asOf`, and the weight of channels to that of categories: they are
-  /// mostly small or nothing, and compress.
-  func encoded() -> CustomerHeader {
-    var encoded = self
-    encoded.firstSeen = Instant(microseconds: asOf.microseconds &- firstSeen.microseconds)
-    encoded.lastSeen = Instant(microseconds: asOf.microseconds &- lastSeen.microseconds)
-    encoded.weightsAt = Instant(microseconds: lastSeen.microseconds &- weightsAt.microseconds)
-    encoded.dueSeconds = dueSeconds &- asOf.secondsClamped
-    encoded.channelTotal = Float(bitPattern: channelTotal.bitPattern ^ categoryTotal.bitPattern)
-    return encoded
-  }
-
-  /// The inverse of `encoded`.
-  func decoded() -> CustomerHeader {
-    var header = self
-    header.firstSeen = Instant(microseconds: asOf.microseconds &- firstSeen.microseconds)
-    header.lastSeen = Instant(microseconds: asOf.microseconds &- lastSeen.microseconds)
-    header.weightsAt = Instant(microseconds: header.lastSeen.microseconds &- weightsAt.microseconds)
-    header.dueSeconds = dueSeconds &+ asOf.secondsClamped
-    header.channelTotal = Float(bitPattern: channelTotal.bitPattern ^ categoryTotal.bitPattern)
-    return header
-  }
 
   /// When the customer must be looked at again if nothing happens, a whole second; `.distantFuture` = never (or after
   /// 2106, where nothing a rule solves for lies).

@@ -358,18 +358,18 @@ public struct CustomerTable: ~Copyable {
 
   /// Puts back an encoded record under its id, replacing an older one.
   public mutating func restore(id: UnsafeRawBufferPointer, encoded: UnsafeRawBufferPointer) throws(RecordError) {
-    let header = try CustomerRecord.header(of: encoded, id: id)
+    let encoded = try EncodedRecord(encoded, id: id)
     let number: UInt32
     if let known = find(id) {
       number = known.number
       if removedInRestore.remove(number) != nil { count += 1 }
     } else {
       number = takeSlot()
-      CustomerRecord(slot: slot(number)).decode(header, id: id, encoded, in: &arena)
+      CustomerRecord(slot: slot(number)).decode(encoded, id: id, in: &arena)
       index.insert(number, hash: hash(of: id))
       return
     }
-    CustomerRecord(slot: slot(number)).decode(header, id: id, encoded, in: &arena)
+    CustomerRecord(slot: slot(number)).decode(encoded, id: id, in: &arena)
   }
 }
 

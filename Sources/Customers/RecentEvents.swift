@@ -8,6 +8,7 @@ struct RecentEvent {
   private var high: UInt32
   /// The customer's clock at arrival, seconds since 1970.
   var arrivedSeconds: UInt32
+  static var arrivedOffset: Int { MemoryLayout<RecentEvent>.offset(of: \.arrivedSeconds).unsafelyUnwrapped }
 
   init(idHash: UInt64, arrivedSeconds: UInt32) {
     low = UInt32(truncatingIfNeeded: idHash)

@@ -35,11 +35,12 @@ public struct CustomerRecord {
 
   @inline(__always) func count(_ section: Section) -> Int { Int(header.counts[section.rawValue]) }
 
-  @inline(__always) private var blocksOffset: Int { (count(.tags) * Section.tags.stride + count(.id) + 7) & ~7 }
+  /// Where the first block lies.
+  @inline(__always) var blocksOffset: Int { (count(.tags) * Section.tags.stride + count(.id) + 7) & ~7 }
 
   /// Where a section begins; a handful of additions, since the section is known where this is inlined.
   @inline(__always)
-  private func offset(of section: Section) -> Int {
+  func offset(of section: Section) -> Int {
     if section == .tags { return 0 }
     if section == .id { return count(.tags) * Section.tags.stride }
     var bytes = blocksOffset + header.blocks.bytes
@@ -177,6 +178,16 @@ public struct CustomerRecord {
     return made
   }
 
+  /// Where the customer's state of alerts lies; nil when it has none.
+  @inline(__always)
+  var alertsPointer: UnsafeMutableRawPointer? { pointer(.alerts) }
+
+  /// Where the sums over orders lie; nil when there are none.
+  @inline(__always)
+  var purchases: UnsafeMutablePointer<PurchaseState>? {
+    pointer(.purchases)?.assumingMemoryBound(to: PurchaseState.self)
+  }
+
   @inline(__always)
   private func read<T>(_ block: Blocks, or absent: @autoclosure () -> T) -> T {
     pointer(block)?.assumingMemoryBound(to: T.self).pointee ?? absent()
@@ -242,100 +253,6 @@ public struct CustomerRecord {
     arena.deallocate(old, capacity: capacity)
     slot.pointee.tail = block
     slot.pointee.tailCapacity = newCapacity
-  }
-
-  // MARK: Checkpoints
-
-  /// What a checkpoint has of a record: header, tags, and what lies behind the id, which is the entry's key.
-  @inline(__always)
-  func forEachEncodedRun(_ body: (UnsafeRawBufferPointer) -> Void) {
-    var header = header.encoded()
-    withUnsafeBytes(of: &header) { bytes in
-      body(UnsafeRawBufferPointer(rebasing: bytes.prefix(Self.encodedHeaderBytes)))
-    }
-    let tail = slot.pointee.tail
-    body(UnsafeRawBufferPointer(start: tail, count: count(.tags) * Section.tags.stride))
-    body(UnsafeRawBufferPointer(start: tail.map { $0 + blocksOffset }, count: tailBytes - blocksOffset))
-  }
-
-  /// Of these runs together.
-  var encodedBytes: Int {
-    Self.encodedHeaderBytes + count(.tags) * Section.tags.stride + tailBytes - blocksOffset
-  }
-
-  private static var encodedHeaderBytes: Int { MemoryLayout<CustomerHeader>.size }
-
-  /// What encoded records are put together from, for whoever stores many of them.
-  public enum EncodedPart: Sendable {
-    /// Of each record the same number of bytes.
-    case header(bytes: Int)
-    /// As many elements as the UInt16 at `countAt` of the record says.
-    case elements(countAt: Int, stride: Int)
-    /// There if the byte at `flagsAt` of the record has the bit.
-    case block(flagsAt: Int, bit: UInt8, bytes: Int)
-  }
-
-  /// The parts of an encoded record, one behind the other: those of `forEachEncodedRun`.
-  public static var encodedParts: [EncodedPart] {
-    let counts = MemoryLayout<CustomerHeader>.offset(of: \.counts).unsafelyUnwrapped
-    let flags = MemoryLayout<CustomerHeader>.offset(of: \.blocks).unsafelyUnwrapped
-    func elements(_ section: Section) -> EncodedPart {
-      .elements(countAt: counts + section.rawValue * MemoryLayout<UInt16>.stride, stride: section.stride)
-    }
-    let blocks = [Blocks.purchases, .archive, .profile, .alerts].map {
-      EncodedPart.block(flagsAt: flags, bit: $0.rawValue, bytes: $0.bytes)
-    }
-    return [.header(bytes: encodedHeaderBytes), elements(.tags)] + blocks
-      + [.orders, .cart, .recent, .categories, .channels, .cells].map(elements)
-  }
-
-  /// The header of an encoded record.
-  /// - Throws: when these are not the runs of a customer with this id.
-  static func header(of encoded: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer) throws(RecordError)
-    -> CustomerHeader
-  {
-    guard encoded.count >= encodedHeaderBytes else {
-      throw RecordError(description: "a customer record has \(encoded.count) bytes, too few for its header")
-    }
-    var slot = CustomerSlot()
-    withUnsafeMutableBytes(of: &slot.header) {
-      $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: encoded.prefix(encodedHeaderBytes)))
-    }
-    slot.header = slot.header.decoded()
-    guard slot.header.blocks.subtracting(.all).isEmpty else {
-      throw RecordError(
-        description: "a customer record has blocks this version does not know (\(slot.header.blocks.rawValue))")
-    }
-    guard Int(slot.header.counts[Section.id.rawValue]) == id.count else {
-      throw RecordError(
-        description:
-          "a customer record is of an id of \(slot.header.counts[Section.id.rawValue]) bytes, its key has \(id.count)")
-    }
-    let bytes = withUnsafeMutablePointer(to: &slot) { CustomerRecord(slot: $0).encodedBytes }
-    guard bytes == encoded.count else {
-      throw RecordError(description: "a customer record has \(encoded.count) bytes, its header says \(bytes)")
-    }
-    return slot.header
-  }
-
-  /// Takes an encoded record, of which `header(of:id:)` has returned the header.
-  func decode(
-    _ header: CustomerHeader, id: UnsafeRawBufferPointer, _ encoded: UnsafeRawBufferPointer, in arena: inout TailArena
-  ) {
-    let bytes = UnsafeRawBufferPointer(rebasing: encoded[Self.encodedHeaderBytes...])
-    if let old = slot.pointee.tail { arena.deallocate(old, capacity: slot.pointee.tailCapacity) }
-    slot.pointee.header = header
-    let capacity = TailArena.capacity(for: tailBytes)
-    let block = arena.allocate(capacity: capacity, owner: tailOwner)
-    let tags = count(.tags) * Section.tags.stride
-    block.initializeMemory(as: UInt8.self, repeating: 0, count: blocksOffset)
-    UnsafeMutableRawBufferPointer(start: block, count: tags).copyMemory(
-      from: UnsafeRawBufferPointer(rebasing: bytes[..<tags]))
-    UnsafeMutableRawBufferPointer(start: block + tags, count: id.count).copyMemory(from: id)
-    UnsafeMutableRawBufferPointer(start: block + blocksOffset, count: bytes.count - tags)
-      .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[tags...]))
-    slot.pointee.tail = block
-    slot.pointee.tailCapacity = capacity
   }
 }
 

@@ -1,6 +1,6 @@
 // A task's state as entries of a checkpoint, and its digest.
 //
-// Keys: 0x06 + customer id -> record (CustomerHeader, then its sections but for the id, little-endian).
+// Keys: 0x06 + customer id -> record (see `EncodedRecord`).
 //       0x01, 0x04 and 0x05 + customer id -> a record of layout 1, 2 or 3, which this version does not read.
 //       0x02 "task"        -> TaskMetadata.
 //       0x02 "currency"    -> minor-unit digits (1 byte), ISO 4217 code: of all money in the records.
