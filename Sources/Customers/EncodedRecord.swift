@@ -31,7 +31,7 @@ struct EncodedRecord {
     }
     hasSplitInstants = slot.header.blocks.remove(Self.splitInstants) != nil
     isByDifference = slot.header.blocks.remove(Self.differences) != nil
-    if hasSplitInstants { slot.header.splitInstants { $0.joined } }
+    if hasSplitInstants { slot.header.changeInstants { $0.joined } }
     slot.header = slot.header.decoded()
     guard slot.header.blocks.subtracting(.all).isEmpty else {
       throw RecordError(
@@ -78,7 +78,7 @@ extension CustomerHeader {
 extension CustomerHeader {
   /// Changes those that an encoded header has.
   @inline(__always)
-  fileprivate mutating func splitInstants(_ change: (Instant) -> Instant) {
+  fileprivate mutating func changeInstants(_ change: (Instant) -> Instant) {
     asOf = change(asOf)
     firstSeen = change(firstSeen)
     lastSeen = change(lastSeen)
@@ -150,8 +150,8 @@ extension CustomerRecord {
     var encoded = header.encoded()
     encoded.categoryTotal = header.categoryTotal.difference(to: predictedCategoryTotal)
     encoded.blocks.insert(EncodedRecord.differences)
-    if splitsInstants(encoded) {
-      encoded.splitInstants { $0.split }
+    if canSplitInstants(encoded) {
+      encoded.changeInstants { $0.split }
       encoded.blocks.insert(EncodedRecord.splitInstants)
     }
     withUnsafeBytes(of: &encoded) {
@@ -181,7 +181,7 @@ extension CustomerRecord {
   }
 
   /// Whether all instants of a record, of which `encoded` is the encoded header, can be split.
-  private func splitsInstants(_ encoded: CustomerHeader) -> Bool {
+  private func canSplitInstants(_ encoded: CustomerHeader) -> Bool {
     encoded.asOf.isSplittable && encoded.firstSeen.isSplittable && encoded.lastSeen.isSplittable
       && encoded.weightsAt.isSplittable && orders.allSatisfy { $0.time.isSplittable }
       && cart.allSatisfy { $0.time.isSplittable }
