@@ -5,8 +5,8 @@ import Glibc
 
 /// Compresses the runs of one writer; what it needs for that is kept from run to run.
 struct EntryCompressor: ~Copyable {
-  /// Of a block with 10,373 customers, 2,632,369 bytes, on one core: level -1 makes 1,141,075 bytes (340 MB/s), 1 makes
-  /// 1,055,020 (257 MB/s), 3 makes 1,000,750 and takes longer.
+  /// Of a block with 14,017 customers, 4.2 MB by field, on one core: level -1 makes 114 bytes of each in 0.29 us, 1 makes 101 in
+  /// 0.36 us, 3 makes 100 in 0.57 us. One behind the other: 149 in 0.61, 136 in 0.70, 128 in 1.21.
   static let level: Int32 = 1
 
   private var context: OpaquePointer?
@@ -76,8 +76,9 @@ struct EntryDecompressor: ~Copyable {
     // A block of zstd takes at least 4 bytes and makes at most 128 KiB: less memory than a false length could ask for. An
     // arranged entry has at least half the bytes that it has in a row.
     let content = ZSTD_getFrameContentSize(stored.baseAddress, stored.count)
-    let contentBytes = content > UInt64(plainBytes) ? plainBytes : Int(content)
-    guard stored.count < plainBytes, contentBytes >> 15 <= stored.count, plainBytes / 2 <= contentBytes,
+    let contentBytes = content > UInt64(plainBytes) ? Int.max : Int(content)
+    guard stored.count < plainBytes, contentBytes <= plainBytes, contentBytes >> 15 <= stored.count,
+      plainBytes / 2 <= contentBytes,
       version >= 4 || contentBytes == plainBytes
     else { throw damage("\(stored.count) bytes do not make \(plainBytes)") }
     if context == nil { context = ZSTD_createDCtx() }
@@ -94,5 +95,12 @@ struct EntryDecompressor: ~Copyable {
       throw damage(error.reason)
     }
     return rows.bytes
+  }
+
+  /// Frees the memory of unusually large runs; what was given out is gone.
+  mutating func shrink(toAtMost limit: Int) {
+    buffer.shrink(toAtMost: limit)
+    restorer.shrink(toAtMost: limit)
+    rows.shrink(toAtMost: limit)
   }
 }

@@ -93,6 +93,8 @@ struct EntryReader: ~Copyable {
     file = nil
     blockCount = 0
     cursor = EntryCursor(UnsafeRawBufferPointer(start: nil, count: 0))
+    // The blocks of a log may be far larger than the chunks of the base that is read next.
+    decompressor.shrink(toAtMost: 4 * CheckpointLimits.baseChunkBytes)
   }
 
   private mutating func reader(

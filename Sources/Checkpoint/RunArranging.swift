@@ -48,7 +48,7 @@ struct RunArranger {
   func arrange(_ rows: UnsafeRawBufferPointer) -> RawBuffer? {
     guard let shape else { return nil }
     // The columns before they are transposed, behind the flags. Not kept: each partition has a writer.
-    var columns = RawBuffer(capacity: rows.count)
+    var columns = RawBuffer(capacity: rows.count + rows.count / 6 + (shape.parts.count + 4) * roughness)
     let survey = survey(rows, shape, flags: &columns)
     guard survey.shapedCount >= Self.shapedMin else { return nil }
     return arrange(rows, survey, shape.parts, &columns)
@@ -121,6 +121,22 @@ struct RunArranger {
   private func arrange(
     _ rows: UnsafeRawBufferPointer, _ survey: Survey, _ parts: [PackedPart], _ columns: inout RawBuffer
   ) -> RawBuffer? {
+    // A part that is nowhere is left out, and one that all values have as often is of fixed length.
+    var kept: [(part: PackedPart, number: Int, rows: Int)] = []
+    for (number, tally) in survey.parts.enumerated() where tally.total > 0 {
+      let stride = tally.first * Int(tally.part.stride)
+      if tally.isSame, stride <= PackedPart.strideMax, let bytes = UInt16(exactly: stride) {
+        kept.append((PackedPart(fixed: bytes), number, survey.shapedCount))
+      } else {
+        kept.append((tally.part, number, tally.total))
+      }
+    }
+
+    let bytes =
+      fixedHeadBytes + PackedPart.bytes * kept.count + 3 * survey.entryCount + 4 * survey.otherCount + survey.keyBytes
+      + kept.reduce(0) { $0 + $1.rows * Int($1.part.stride) } + survey.otherBytes
+    guard bytes < rows.count else { return nil }
+
     // Where each column begins, with room for what a rough copy writes beyond its end.
     var end = survey.entryCount
     func place(_ bytes: Int) -> Int {
@@ -167,21 +183,6 @@ struct RunArranger {
       }
     }
 
-    // A part that is nowhere is left out, and one that is everywhere alike is of fixed length.
-    var kept: [(part: PackedPart, start: Int, rows: Int)] = []
-    for (tally, start) in zip(survey.parts, starts) where tally.total > 0 {
-      let stride = tally.first * Int(tally.part.stride)
-      if tally.isSame, stride <= PackedPart.strideMax, let bytes = UInt16(exactly: stride) {
-        kept.append((PackedPart(fixed: bytes), start, survey.shapedCount))
-      } else {
-        kept.append((tally.part, start, tally.total))
-      }
-    }
-
-    let bytes =
-      fixedHeadBytes + PackedPart.bytes * kept.count + 3 * survey.entryCount + 4 * survey.otherCount + survey.keyBytes
-      + kept.reduce(0) { $0 + $1.rows * Int($1.part.stride) } + survey.otherBytes
-    guard bytes < rows.count else { return nil }
     var arranged = RawBuffer(capacity: bytes)
     arranged.append(UInt32(survey.entryCount))
     arranged.append(UInt16(kept.count))
@@ -191,7 +192,7 @@ struct RunArranger {
     arranged.append(transposed: memory + otherLengths, rows: survey.otherCount, columns: 4)
     arranged.append(UnsafeRawBufferPointer(start: memory + keys, count: survey.keyBytes))
     for column in kept {
-      arranged.append(transposed: memory + column.start, rows: column.rows, columns: Int(column.part.stride))
+      arranged.append(transposed: memory + starts[column.number], rows: column.rows, columns: Int(column.part.stride))
     }
     arranged.append(UnsafeRawBufferPointer(start: memory + other, count: survey.otherBytes))
     assert(arranged.count == bytes)
@@ -238,7 +239,7 @@ struct RunRestorer: ~Copyable {
       }
     }
 
-    // No column is longer than what was arranged.
+    // All columns together are no longer than what was arranged.
     columns.clear()
     columns.reserve(arranged.count + (partCount + 4) * roughness)
     guard let memory = columns.writable.baseAddress else { return }
@@ -323,6 +324,9 @@ struct RunRestorer: ~Copyable {
     }
     rows.setCount(rowBytes)
   }
+
+  /// Frees the memory of an unusually large run.
+  mutating func shrink(toAtMost limit: Int) { columns.shrink(toAtMost: limit) }
 }
 
 /// What is left of an arranged run.

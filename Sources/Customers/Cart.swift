@@ -3,7 +3,7 @@
 
 import Events
 
-/// 24 bytes, as stored.
+/// 24 bytes, as in checkpoints but for what `EncodedRecord` says.
 struct CartEntry {
   /// XXH3 of the product id; 0 when the event named none.
   var product: UInt64

@@ -1,6 +1,6 @@
 // The flat record of one customer: a fixed header and one block of variable sections behind it.
-// Header and sections are stored in checkpoints byte for byte (little-endian): changing a layout means a new
-// `CustomerHeader.layoutVersion`.
+// Header and sections are stored in checkpoints as they are but for what `EncodedRecord` says (little-endian): changing a
+// layout means a new `CustomerHeader.layoutVersion`.
 
 import Events
 

@@ -88,7 +88,7 @@ public struct CustomerView: FeatureSource {
     case .daysSinceFirstSeen: return elapsedDays(header.firstSeen)
     case .daysSinceLastSeen: return elapsedDays(header.lastSeen)
     case .cartItems: return Double(record.cart.reduce(0) { $1.isRemoval ? $0 : $0 + 1 })
-    case .cartValue: return Double(record.cart.reduce(Int64(0)) { $1.isRemoval ? $0 : $0 + $1.amount })
+    case .cartValue: return Double(record.cart.reduce(Int64(0)) { $1.isRemoval ? $0 : $0.addingSaturating($1.amount) })
     case .cartAgeHours:
       guard let oldest = cartSince else { return .nan }
       return Double(((now - oldest).microseconds / 3_600_000_000))
@@ -105,7 +105,9 @@ public struct CustomerView: FeatureSource {
   }
 
   public func text(_ feature: Feature) -> UInt64 {
-    if case .gender = feature { return Gender(rawValue: UInt8(record.profile.gender))?.nameHash ?? 0 }
+    if case .gender = feature {
+      return Gender(rawValue: UInt8(truncatingIfNeeded: record.profile.gender))?.nameHash ?? 0
+    }
     return symbols.pointee.hash(of: symbol(feature))
   }
 
@@ -126,7 +128,7 @@ public struct CustomerView: FeatureSource {
   /// The text itself, for outputs, borrowed. Empty when absent.
   public func withName<R>(_ feature: Feature, _ body: (UnsafeBufferPointer<UInt8>) -> R) -> R {
     if case .gender = feature {
-      var name = Gender(rawValue: UInt8(record.profile.gender))?.name ?? ""
+      var name = Gender(rawValue: UInt8(truncatingIfNeeded: record.profile.gender))?.name ?? ""
       return name.withUTF8 { body($0) }
     }
     return symbols.pointee.withName(of: symbol(feature), body)

@@ -9,11 +9,10 @@ struct EncodedRecord {
   let header: CustomerHeader
   /// Written since 0.4: see `addDifferences`.
   let isByDifference: Bool
-  /// Tags, and what lies behind the id.
-  let tail: UnsafeRawBufferPointer
-
   /// Likewise: instants of orders and cart entries are split.
   let hasSplitInstants: Bool
+  /// Tags, and what lies behind the id.
+  let tail: UnsafeRawBufferPointer
 
   // In an encoded header, among the blocks.
   static let differences = Blocks(rawValue: 128)
@@ -52,7 +51,8 @@ struct EncodedRecord {
 }
 
 extension CustomerHeader {
-  /// In a checkpoint instants stand as differences to `asOf`, and the weight of channels to that of categories.
+  /// In a checkpoint instants stand as differences to `asOf` (that of the weights to `lastSeen`), and the weight of channels to
+  /// that of categories.
   fileprivate func encoded() -> CustomerHeader {
     var encoded = self
     encoded.firstSeen = Instant(microseconds: asOf.microseconds &- firstSeen.microseconds)
@@ -76,13 +76,12 @@ extension CustomerHeader {
 }
 
 extension CustomerHeader {
-  /// Changes those that an encoded header has.
+  /// Changes those that an encoded header has, but for `weightsAt`: that is mostly 0, or as far away as can be.
   @inline(__always)
   fileprivate mutating func changeInstants(_ change: (Instant) -> Instant) {
     asOf = change(asOf)
     firstSeen = change(firstSeen)
     lastSeen = change(lastSeen)
-    weightsAt = change(weightsAt)
   }
 }
 
@@ -128,7 +127,8 @@ extension Float {
   private var stableBits: UInt32 { isFinite ? bitPattern : 0 }
 }
 
-/// What a record's parts say of others of its parts.
+// What a record's parts say of others of its parts. This is a part of the format, whatever the engine comes to hold of orders
+// and weights: with another prediction all that was written by difference to this one would be read wrong.
 extension CustomerRecord {
   /// All weight of categories, unless one was pushed out of the list: that of those listed.
   private var predictedCategoryTotal: Float { preferences(.categories).reduce(0) { $0 + $1.weight } }
@@ -138,15 +138,37 @@ extension CustomerRecord {
     preferences(.channels).dropLast().reduce(header.channelTotal) { $0 - $1.weight }
   }
 
-  /// All but how many of the purchases were of one day; the cart was mostly cleared by the last of them.
+  /// What the listed orders come to, each of a day of its own, with those that left the list. The cart was mostly cleared by
+  /// the last of them.
   private var predictedPurchases: PurchaseState {
-    let totals = totals(dayOf: nil)
+    var totals = header.blocks.contains(.archive) ? archived : PurchaseState.nothing
+    for order in orders {
+      let flags = order.flags
+      totals.refunds &+= UInt32(order.refunds)
+      if flags.contains(.unlinked) { totals.netMinor &-= order.refunded }
+      guard flags.contains(.paid) else { continue }
+      totals.paid &+= 1
+      totals.grossMinor &+= order.gross
+      if order.refunds > 0 { totals.refundedOrders &+= 1 }
+      guard !flags.contains(.cancelled) else { continue }
+      totals.netMinor &+= max(0, order.gross &- order.refunded)
+      guard order.refunds == 0 || order.refunded < order.gross else { continue }
+      if flags.contains(.discounted) { totals.discounted &+= 1 }
+      totals.purchaseDays &+= 1
+      if totals.purchases == 0 {
+        totals.first = order.time
+      } else {
+        totals.lastGap = TimeSpan(microseconds: order.time.microseconds &- totals.last.microseconds)
+      }
+      totals.last = order.time
+      totals.purchases &+= 1
+    }
     return PurchaseState(totals: totals, cartClearedAt: totals.last)
   }
 
-  /// Writes the encoded record, `encodedBytes` in all.
+  /// Writes the encoded record of a customer, whose tail is there: `encodedBytes` in all.
   func encode(to target: UnsafeMutableRawPointer) {
-    guard let tail = slot.pointee.tail else { return }
+    let tail = slot.pointee.tail.unsafelyUnwrapped
     var encoded = header.encoded()
     encoded.categoryTotal = header.categoryTotal.difference(to: predictedCategoryTotal)
     encoded.blocks.insert(EncodedRecord.differences)
@@ -183,8 +205,7 @@ extension CustomerRecord {
   /// Whether all instants of a record, of which `encoded` is the encoded header, can be split.
   private func canSplitInstants(_ encoded: CustomerHeader) -> Bool {
     encoded.asOf.isSplittable && encoded.firstSeen.isSplittable && encoded.lastSeen.isSplittable
-      && encoded.weightsAt.isSplittable && orders.allSatisfy { $0.time.isSplittable }
-      && cart.allSatisfy { $0.time.isSplittable }
+      && orders.allSatisfy { $0.time.isSplittable } && cart.allSatisfy { $0.time.isSplittable }
   }
 
   /// Changes the instants of orders and cart entries that lie there, as many as this record has.
@@ -306,6 +327,12 @@ extension CustomerRecord {
 }
 
 extension PurchaseState {
+  fileprivate static var nothing: OrderTotals {
+    var totals = OrderTotals()
+    totals.lastGap = TimeSpan(microseconds: -1)
+    return totals
+  }
+
   /// Bit by bit, of bytes without gaps: done twice it changes nothing.
   fileprivate mutating func combine(with other: PurchaseState) {
     withUnsafeMutableBytes(of: &self) { mine in

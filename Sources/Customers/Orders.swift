@@ -4,7 +4,7 @@
 
 import Events
 
-/// One order, or one refund that names no order. 32 bytes, as stored.
+/// One order, or one refund that names no order. 32 bytes, as in checkpoints but for what `EncodedRecord` says.
 struct OrderEntry {
   struct Flags: OptionSet {
     let rawValue: UInt16
@@ -101,15 +101,9 @@ extension CustomerRecord {
     let position = orders.partitioningIndex { !($0.sortsBefore < entry.sortsBefore) }
     insert(.orders, at: position, in: &arena).assumingMemoryBound(to: OrderEntry.self).initialize(to: entry)
     archiveOld(now: now, context: context, arena: &arena, counters: &counters)
-    setTotals(totals(dayOf: context.calendar), in: &arena)
-  }
-
-  /// The sums over the listed orders and those that left the list.
-  /// - Parameter calendar: without it each purchase is counted as of a day of its own.
-  func totals(dayOf calendar: ZonedCalendar?) -> OrderTotals {
     var totals = archived
-    add(orders[...], to: &totals, calendar)
-    return totals
+    add(orders[...], to: &totals, context: context)
+    setTotals(totals, in: &arena)
   }
 
   private func merge(_ event: Event, into entry: inout OrderEntry) {
@@ -160,17 +154,17 @@ extension CustomerRecord {
     for order in list[..<end] where order.refunds > 0 && order.flags.isDisjoint(with: [.paid, .unlinked, .cancelled]) {
       counters.refundsUnmatched += Int(order.refunds)
     }
-    add(list[..<end], to: &archived, context.calendar)
+    add(list[..<end], to: &archived, context: context)
     remove(.orders, at: 0, count: end)
     setArchived(archived, in: &arena)
   }
 
   /// Adds orders, sorted by time and none before those already in `totals`.
+  // (Checkpoints hold totals as differences to what `EncodedRecord` predicts, which does not follow changes made here.)
   private func add(
-    _ list: Slice<UnsafeMutableBufferPointer<OrderEntry>>, to totals: inout OrderTotals, _ calendar: ZonedCalendar?
+    _ list: Slice<UnsafeMutableBufferPointer<OrderEntry>>, to totals: inout OrderTotals, context: RecordContext
   ) {
-    var lastDay = LocalDay(number: .min)
-    if let calendar, totals.purchases > 0 { lastDay = calendar.day(of: totals.last) }
+    var lastDay = totals.purchases > 0 ? context.calendar.day(of: totals.last) : LocalDay(number: .min)
     for order in list {
       let flags = order.flags
       totals.refunds &+= UInt32(order.refunds)
@@ -181,15 +175,10 @@ extension CustomerRecord {
       if order.refunds > 0 { totals.refundedOrders &+= 1 }
       guard order.isPurchase else { continue }
       if flags.contains(.discounted) { totals.discounted &+= 1 }
-      let day = calendar?.day(of: order.time)
-      if day == nil || day != lastDay { totals.purchaseDays &+= 1 }
-      if let day { lastDay = day }
-      if totals.purchases == 0 {
-        totals.first = order.time
-      } else {
-        // A record out of a checkpoint may hold anything.
-        totals.lastGap = TimeSpan(microseconds: order.time.microseconds &- totals.last.microseconds)
-      }
+      let day = context.calendar.day(of: order.time)
+      if day != lastDay { totals.purchaseDays &+= 1 }
+      lastDay = day
+      if totals.purchases == 0 { totals.first = order.time } else { totals.lastGap = order.time - totals.last }
       totals.last = order.time
       totals.purchases &+= 1
     }

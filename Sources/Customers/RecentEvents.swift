@@ -2,7 +2,7 @@
 
 import Events
 
-/// 12 bytes, as stored.
+/// 12 bytes, as in checkpoints but for what `EncodedRecord` says.
 struct RecentEvent {
   private var low: UInt32
   private var high: UInt32

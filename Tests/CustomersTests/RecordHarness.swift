@@ -62,6 +62,10 @@ final class RecordHarness {
     return encoded
   }
 
+  func setAlerts(_ customer: String, _ alerts: AlertState) {
+    if let index = index(customer) { table.setAlerts(alerts, of: index) }
+  }
+
   func restore(_ customer: String, _ encoded: [UInt8]) throws {
     let id = Array(customer.utf8)
     try id.withUnsafeBytes { id in

@@ -103,7 +103,7 @@ import Testing
     let partition = try #require(JSONValue(inspect.output)["partitions"]?.elements?.first)
     #expect(partition["last_epoch"]?.integer == 7)
     let newest = try #require(partition["epochs"]?.elements?.last)
-    #expect(newest["format_version"]?.integer == 3)
+    #expect(newest["format_version"]?.integer == 4)
     #expect(newest["skips"]?.elements?.first?["offset"]?.integer == 1000)
     let intervention = try #require(partition["interventions"]?.elements?.first)
     #expect(intervention["kind"]?.string == "repaired")
