@@ -103,6 +103,23 @@ private func shaped(most: Int, like other: Bool, using random: inout SeededGener
     #expect(try PartitionReport.verify(directory, on: disk).liveKeyCount == UInt64(state.count))
   }
 
+  /// As often in all values: written as one part of fixed length, as long as that may be.
+  @Test(arguments: [0, 1, 127, 128, 129, 2_000]) func partsThatAllHaveAsOftenComeBack(elements: Int) throws {
+    let disk = ModelDisk(seed: 1)
+    let store = try openNewest(disk, shape: shape)
+    var changes = Epoch()
+    for number in 0..<40 as Range<UInt8> {
+      let head: Bytes = [0, 0, 0, 0, UInt8(elements & 255), UInt8(elements >> 8), 0, 0, 0]
+      changes.changes.append(([99, number], head + [number] + Bytes(repeating: number, count: 32 * elements)))
+    }
+    try store.commit(changes, header(0))
+    var state: State = [:]
+    changes.apply(to: &state)
+    #expect(try store.state() == state)
+    #expect(try store.rewriteNow())
+    #expect(try store.state() == state)
+  }
+
   @Test func valuesOfAShapeTakeLessRoom() throws {
     func bytes(_ shape: ValueShape?) throws -> (log: UInt64, base: UInt64) {
       var random = SeededGenerator(seed: 5)
