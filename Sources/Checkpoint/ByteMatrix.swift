@@ -9,121 +9,92 @@
 package func transpose(_ source: UnsafeRawPointer, rows: Int, columns: Int, to target: UnsafeMutableRawPointer) {
   switch (rows, columns) {
   case (1, _), (_, 1): target.copyMemory(from: source, byteCount: rows * columns)
-  case (_, 2): split2(source, count: rows, to: target, target + rows)
-  case (2, _): join2(source, source + columns, count: columns, to: target)
-  case (_, 4): split4(source, count: rows, to: target)
-  case (4, _): join4(source, count: columns, to: target)
+  case (_, 2): split(UInt16.self, source, count: rows, to: target)
+  case (2, _): join(UInt16.self, source, count: columns, to: target)
+  case (_, 4): split(UInt32.self, source, count: rows, to: target)
+  case (4, _): join(UInt32.self, source, count: columns, to: target)
   case (8..., 8...): transposeByTiles(source, rows: rows, columns: columns, to: target)
   default:
     for row in 0..<rows {
-      for column in 0..<columns {
-        let byte = source.load(fromByteOffset: row * columns + column, as: UInt8.self)
-        target.storeBytes(of: byte, toByteOffset: column * rows + row, as: UInt8.self)
-      }
+      for column in 0..<columns { transposeByte(source, row, column, rows: rows, columns: columns, to: target) }
     }
   }
+}
+
+@inline(__always)
+private func transposeByte(
+  _ source: UnsafeRawPointer, _ row: Int, _ column: Int, rows: Int, columns: Int, to target: UnsafeMutableRawPointer
+) {
+  target.storeBytes(
+    of: source.load(fromByteOffset: row &* columns &+ column, as: UInt8.self), toByteOffset: column &* rows &+ row,
+    as: UInt8.self)
 }
 
 /// Rows and columns are at least 8 each.
 private func transposeByTiles(_ source: UnsafeRawPointer, rows: Int, columns: Int, to target: UnsafeMutableRawPointer) {
-  // Along the longer side in blocks, each of them over all of the shorter one: what is written next to each other is written
-  // soon after each other. The last tiles overlap others.
-  let block = 64
   if rows >= columns {
-    for start in stride(from: 0, to: rows, by: block) {
-      let end = min(start + block, rows)
-      for column in stride(from: 0, to: columns, by: 8) {
-        for row in stride(from: start, to: end, by: 8) {
-          transposeTile(source, min(row, rows - 8), min(column, columns - 8), rows: rows, columns: columns, to: target)
-        }
-      }
+    forEachTile(longer: rows, shorter: columns) { row, column in
+      transposeTile(source, row, column, rows: rows, columns: columns, to: target)
     }
   } else {
-    for start in stride(from: 0, to: columns, by: block) {
-      let end = min(start + block, columns)
-      for row in stride(from: 0, to: rows, by: 8) {
-        for column in stride(from: start, to: end, by: 8) {
-          transposeTile(source, min(row, rows - 8), min(column, columns - 8), rows: rows, columns: columns, to: target)
-        }
+    forEachTile(longer: columns, shorter: rows) { column, row in
+      transposeTile(source, row, column, rows: rows, columns: columns, to: target)
+    }
+  }
+}
+
+/// Along the longer side in blocks, each of them over all of the shorter one: what is written next to each other is written
+/// soon after each other. The last tiles overlap others.
+@inline(__always)
+private func forEachTile(longer: Int, shorter: Int, _ body: (_ along: Int, _ across: Int) -> Void) {
+  let block = 64
+  for start in stride(from: 0, to: longer, by: block) {
+    for across in stride(from: 0, to: shorter, by: 8) {
+      for along in stride(from: start, to: min(start + block, longer), by: 8) {
+        body(min(along, longer - 8), min(across, shorter - 8))
       }
     }
   }
 }
 
-// Pairs and quadruples, which a tile is too wide for: 16 of them at a time, the rest one by one.
+// Elements as narrow as an integer, which a tile is too wide for: 16 of them at a time, the rest byte by byte.
 
-private func split2(
-  _ source: UnsafeRawPointer, count: Int, to first: UnsafeMutableRawPointer, _ second: UnsafeMutableRawPointer
+/// From elements to their bytes.
+@inline(__always)
+private func split<T: FixedWidthInteger & SIMDScalar>(
+  _: T.Type, _ source: UnsafeRawPointer, count: Int, to target: UnsafeMutableRawPointer
 ) {
-  var done = 0
-  while done + 16 <= count {
-    let pairs = source.loadUnaligned(fromByteOffset: 2 * done, as: SIMD16<UInt16>.self)
-    first.storeBytes(of: SIMD16<UInt8>(truncatingIfNeeded: pairs), toByteOffset: done, as: SIMD16<UInt8>.self)
-    second.storeBytes(of: SIMD16<UInt8>(truncatingIfNeeded: pairs &>> 8), toByteOffset: done, as: SIMD16<UInt8>.self)
-    done += 16
+  let width = MemoryLayout<T>.size
+  let full = count & ~15
+  for done in stride(from: 0, to: full, by: 16) {
+    let all = source.loadUnaligned(fromByteOffset: width &* done, as: SIMD16<T>.self)
+    for byte in 0..<width {
+      let plane = SIMD16<UInt8>(truncatingIfNeeded: all &>> T(truncatingIfNeeded: 8 &* byte))
+      target.storeBytes(of: plane, toByteOffset: byte &* count &+ done, as: SIMD16<UInt8>.self)
+    }
   }
-  while done < count {
-    first.storeBytes(of: source.load(fromByteOffset: 2 * done, as: UInt8.self), toByteOffset: done, as: UInt8.self)
-    second.storeBytes(of: source.load(fromByteOffset: 2 * done + 1, as: UInt8.self), toByteOffset: done, as: UInt8.self)
-    done += 1
+  for element in full..<count {
+    for byte in 0..<width { transposeByte(source, element, byte, rows: count, columns: width, to: target) }
   }
 }
 
-private func join2(
-  _ first: UnsafeRawPointer, _ second: UnsafeRawPointer, count: Int, to target: UnsafeMutableRawPointer
+/// From bytes to their elements.
+@inline(__always)
+private func join<T: FixedWidthInteger & SIMDScalar>(
+  _: T.Type, _ source: UnsafeRawPointer, count: Int, to target: UnsafeMutableRawPointer
 ) {
-  var done = 0
-  while done + 16 <= count {
-    let low = SIMD16<UInt16>(truncatingIfNeeded: first.loadUnaligned(fromByteOffset: done, as: SIMD16<UInt8>.self))
-    let high = SIMD16<UInt16>(truncatingIfNeeded: second.loadUnaligned(fromByteOffset: done, as: SIMD16<UInt8>.self))
-    target.storeBytes(of: low | high &<< 8, toByteOffset: 2 * done, as: SIMD16<UInt16>.self)
-    done += 16
-  }
-  while done < count {
-    target.storeBytes(of: first.load(fromByteOffset: done, as: UInt8.self), toByteOffset: 2 * done, as: UInt8.self)
-    target.storeBytes(of: second.load(fromByteOffset: done, as: UInt8.self), toByteOffset: 2 * done + 1, as: UInt8.self)
-    done += 1
-  }
-}
-
-private func split4(_ source: UnsafeRawPointer, count: Int, to target: UnsafeMutableRawPointer) {
-  var done = 0
-  while done + 16 <= count {
-    let all = source.loadUnaligned(fromByteOffset: 4 * done, as: SIMD16<UInt32>.self)
-    for byte in 0..<4 {
-      let plane = SIMD16<UInt8>(truncatingIfNeeded: all &>> UInt32(8 * byte))
-      target.storeBytes(of: plane, toByteOffset: byte * count + done, as: SIMD16<UInt8>.self)
+  let width = MemoryLayout<T>.size
+  let full = count & ~15
+  for done in stride(from: 0, to: full, by: 16) {
+    var all = SIMD16<T>()
+    for byte in 0..<width {
+      let plane = source.loadUnaligned(fromByteOffset: byte &* count &+ done, as: SIMD16<UInt8>.self)
+      all |= SIMD16<T>(truncatingIfNeeded: plane) &<< T(truncatingIfNeeded: 8 &* byte)
     }
-    done += 16
+    target.storeBytes(of: all, toByteOffset: width &* done, as: SIMD16<T>.self)
   }
-  while done < count {
-    for byte in 0..<4 {
-      target.storeBytes(
-        of: source.load(fromByteOffset: 4 * done + byte, as: UInt8.self), toByteOffset: byte * count + done,
-        as: UInt8.self)
-    }
-    done += 1
-  }
-}
-
-private func join4(_ source: UnsafeRawPointer, count: Int, to target: UnsafeMutableRawPointer) {
-  var done = 0
-  while done + 16 <= count {
-    var all = SIMD16<UInt32>()
-    for byte in 0..<4 {
-      let plane = source.loadUnaligned(fromByteOffset: byte * count + done, as: SIMD16<UInt8>.self)
-      all |= SIMD16<UInt32>(truncatingIfNeeded: plane) &<< UInt32(8 * byte)
-    }
-    target.storeBytes(of: all, toByteOffset: 4 * done, as: SIMD16<UInt32>.self)
-    done += 16
-  }
-  while done < count {
-    for byte in 0..<4 {
-      target.storeBytes(
-        of: source.load(fromByteOffset: byte * count + done, as: UInt8.self), toByteOffset: 4 * done + byte,
-        as: UInt8.self)
-    }
-    done += 1
+  for element in full..<count {
+    for byte in 0..<width { transposeByte(source, byte, element, rows: width, columns: count, to: target) }
   }
 }
 

@@ -78,8 +78,7 @@ struct EntryDecompressor: ~Copyable {
     let content = ZSTD_getFrameContentSize(stored.baseAddress, stored.count)
     let contentBytes = content > UInt64(plainBytes) ? Int.max : Int(content)
     guard stored.count < plainBytes, contentBytes <= plainBytes, contentBytes >> 15 <= stored.count,
-      plainBytes / 2 <= contentBytes,
-      version >= 4 || contentBytes == plainBytes
+      plainBytes / 2 <= contentBytes, version >= 4 || contentBytes == plainBytes
     else { throw damage("\(stored.count) bytes do not make \(plainBytes)") }
     if context == nil { context = ZSTD_createDCtx() }
     guard let context else { throw .disk(DiskError(.read, path: path, offset: offset, code: ENOMEM)) }

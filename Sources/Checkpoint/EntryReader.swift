@@ -147,8 +147,7 @@ struct EntryReader: ~Copyable {
     let (fields, bytes) = try file.block(at: block)
     try begin(
       fields.entries(bytes), plainBytes: fields.plainEntryBytes, version: fields.version,
-      count: UInt64(fields.entryCount),
-      tombstones: UInt64(fields.tombstoneCount), file)
+      count: UInt64(fields.entryCount), tombstones: UInt64(fields.tombstoneCount), file)
     blockCount += 1
     if isBackwards {
       repeat { places.append(cursor.at) } while try nextOfRun() != nil

@@ -22,17 +22,19 @@ private enum EntryFlag {
 
 private let fixedHeadBytes = 6
 
-/// Copies at least `count` bytes and less than 16 more, which must be there in both places.
+/// What a rough copy may read and write beyond the end.
+let roughness = 16
+
+/// Copies at least `count` bytes and less than `roughness` more, which must be there in both places.
 @inline(__always)
 private func copyRoughly(_ count: Int, from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer) {
   var done = 0
   while done < count {
     let bytes = source.loadUnaligned(fromByteOffset: done, as: SIMD16<UInt8>.self)
     target.storeBytes(of: bytes, toByteOffset: done, as: SIMD16<UInt8>.self)
-    done &+= 16
+    done &+= roughness
   }
 }
-let roughness = 16
 
 /// Arranges the runs of one writer.
 struct RunArranger {
@@ -137,13 +139,12 @@ struct RunArranger {
       + kept.reduce(0) { $0 + $1.rows * Int($1.part.stride) } + survey.otherBytes
     guard bytes < rows.count else { return nil }
 
-    // Where each column begins, with room for what a rough copy writes beyond its end.
+    // Where each column begins, behind the flags, with room for what a rough copy writes beyond its end.
     var end = survey.entryCount
     func place(_ bytes: Int) -> Int {
       defer { end += bytes + roughness }
       return end
     }
-    let flags = 0
     var keyLength = place(2 * survey.entryCount)
     var otherLength = place(4 * survey.otherCount)
     var key = place(survey.keyBytes)
@@ -163,7 +164,7 @@ struct RunArranger {
         keyLength += 2
         if let from = entry.key.baseAddress { copyRoughly(entry.key.count, from: from, to: memory + key) }
         key += entry.key.count
-        let flag = memory.load(fromByteOffset: flags + number, as: UInt8.self)
+        let flag = memory.load(fromByteOffset: number, as: UInt8.self)
         number += 1
         guard flag != EntryFlag.tombstone, let value = entry.value, let head = value.baseAddress else { continue }
         if flag == EntryFlag.shaped {
@@ -187,7 +188,7 @@ struct RunArranger {
     arranged.append(UInt32(survey.entryCount))
     arranged.append(UInt16(kept.count))
     for column in kept { column.part.append(to: &arranged) }
-    arranged.append(UnsafeRawBufferPointer(start: memory + flags, count: survey.entryCount))
+    arranged.append(UnsafeRawBufferPointer(start: memory, count: survey.entryCount))
     arranged.append(transposed: memory + keyLengths, rows: survey.entryCount, columns: 2)
     arranged.append(transposed: memory + otherLengths, rows: survey.otherCount, columns: 4)
     arranged.append(UnsafeRawBufferPointer(start: memory + keys, count: survey.keyBytes))

@@ -73,9 +73,7 @@ extension CustomerHeader {
     header.channelTotal = Float(bitPattern: channelTotal.bitPattern ^ categoryTotal.bitPattern)
     return header
   }
-}
 
-extension CustomerHeader {
   /// Changes those that an encoded header has, but for `weightsAt`: that is mostly 0, or as far away as can be.
   @inline(__always)
   fileprivate mutating func changeInstants(_ change: (Instant) -> Instant) {
@@ -327,6 +325,7 @@ extension CustomerRecord {
 }
 
 extension PurchaseState {
+  /// Over no orders, whatever new totals come to begin with.
   fileprivate static var nothing: OrderTotals {
     var totals = OrderTotals()
     totals.lastGap = TimeSpan(microseconds: -1)

@@ -144,22 +144,15 @@ private func shaped(most: Int, like other: Bool, using random: inout SeededGener
     #expect(byField.log < byEntry.log * 9 / 10 && byField.base < byEntry.base * 9 / 10, "\(byField) \(byEntry)")
   }
 
-  /// Some 20 values, by field, as the one block of a log and as the one chunk of a base.
+  /// Some 20 values, by field.
   private func sample() throws -> (disk: ModelDisk, state: State) {
     var random = SeededGenerator(seed: 9)
-    let disk = ModelDisk(seed: 1)
-    let store = try openNewest(disk, shape: shape)
     var changes = Epoch()
     for number in 0..<20 as Range<UInt8> {
       changes.changes.append(([99, number], shaped(most: 2, like: true, using: &random)))
     }
     changes.changes += [([1], [2, 3]), ([99, 200], [1])]
-    try store.commit(changes, header(0))
-    #expect(try store.rewriteNow())
-    var state: State = [:]
-    changes.apply(to: &state)
-    disk.killProcess()
-    return (disk, state)
+    return try forgeable(changes, shape: shape)
   }
 
   @Test(arguments: [log, base]) func everyChangedByteIsDamageOrOtherEntries(path: String) throws {

@@ -4,21 +4,14 @@ import CheckpointTesting
 import Testing
 
 @Suite struct CompressionTests {
-  /// A small state whose entries compress, as the one block of a log and as the one chunk of a base.
+  /// A small state whose entries compress.
   private func sample() throws -> (disk: ModelDisk, state: State) {
-    let disk = ModelDisk(seed: 1)
-    let store = try openNewest(disk)
     var changes = Epoch()
     for number in 0..<6 {
       changes.changes.append(
         (Bytes("customer-\(number)".utf8), Bytes(repeating: UInt8(number), count: 40) + [7, 8, 9]))
     }
-    try store.commit(changes, header(0))
-    #expect(try store.rewriteNow())
-    var state: State = [:]
-    changes.apply(to: &state)
-    disk.killProcess()
-    return (disk, state)
+    return try forgeable(changes)
   }
 
   @Test(arguments: [log, base]) func everyChangedByteIsDamageOrOtherValues(path: String) throws {

@@ -102,6 +102,18 @@ struct Forgery {
   }
 }
 
+/// A small state of one epoch, as the one block of a log and as the one chunk of a base.
+func forgeable(_ changes: Epoch, shape: ValueShape? = nil) throws -> (disk: ModelDisk, state: State) {
+  let disk = ModelDisk(seed: 1)
+  let store = try openNewest(disk, shape: shape)
+  try store.commit(changes, header(0))
+  #expect(try store.rewriteNow())
+  var state: State = [:]
+  changes.apply(to: &state)
+  disk.killProcess()
+  return (disk, state)
+}
+
 /// What a zstd frame holds.
 func decompressed(_ frame: Bytes) throws -> Bytes {
   let count = frame.withUnsafeBytes { ZSTD_getFrameContentSize($0.baseAddress, $0.count) }

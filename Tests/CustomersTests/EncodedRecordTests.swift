@@ -91,12 +91,7 @@ import Testing
   @Test func aRecordOfAnOlderReleaseIsRead() throws {
     let restored = try harness(seed: 2)
     try restored.restore(Self.customer, Self.recordBefore04)
-    let applied = try harness()
-    var options = StreamOptions()
-    options.customer = Self.customer
-    options.visits = 1 + Int(Self.before04.seed)
-    for event in EventStream(seed: Self.before04.seed, options: options).arrivals { applied.apply(event) }
-    #expect(restored.encoded(Self.customer) == applied.encoded(Self.customer))
+    #expect(try restored.encoded(Self.customer) == record(seed: Self.before04.seed))
   }
 
   /// `eventful()` as 0.4 writes it.
@@ -160,6 +155,7 @@ import Testing
   @Test(arguments: testSeeds(6)) func aChangedByteIsRefusedOrKept(seed: UInt64) throws {
     let encoded = try record(seed: seed)
     var refused = 0
+    var spelledAnew = 0
     for at in encoded.indices {
       var changed = encoded
       changed[at] ^= 0x40
@@ -169,9 +165,13 @@ import Testing
         let third = try harness()
         try third.restore(Self.customer, try #require(other.encoded(Self.customer)))
         #expect(third.logicalBytes(Self.customer) == other.logicalBytes(Self.customer), "byte \(at)")
+        if other.encoded(Self.customer) != changed { spelledAnew += 1 }
       } catch { refused += 1 }
     }
     // The eight counts, two bytes each. (The bit in the byte of blocks says how instants are written.)
     #expect(refused == 16)
+    // Only instants can be written in two ways: three of the header, and one of each order and cart entry.
+    let instants = 3 + Int(encoded[4]) + Int(encoded[6])
+    #expect(spelledAnew <= 1 + 8 * instants)
   }
 }
