@@ -13,6 +13,18 @@ public struct CustomerIndex: Hashable, Comparable, Sendable {
   public static func < (a: CustomerIndex, b: CustomerIndex) -> Bool { a.number < b.number }
 }
 
+/// The hash of a customer's id, for tables with one seed.
+public struct CustomerHash: Sendable, Hashable {
+  public let value: UInt64
+  /// Of the tables that it is good for.
+  public let seed: UInt64
+
+  public init(value: UInt64, seed: UInt64) {
+    self.value = value
+    self.seed = seed
+  }
+}
+
 /// Where the customers of a table are: a pointer, to be handed on where the table itself would be copied.
 public struct CustomerPlaces {
   static let slotsPerChunk = 1 << 12
@@ -142,16 +154,12 @@ public struct CustomerTable: ~Copyable {
   /// Likewise for the record that the index names, and its tail's beginning once that is known.
   @inline(__always)
   public mutating func prefetchRecord(_ hash: UInt64) {
-    let entry = index.first(of: hash).pointee
-    if entry.slot == 0 { return }
-    places.prefetchRecord(of: CustomerIndex(number: entry.slot - 1))
+    if let number = index.likelySlot(of: hash) { places.prefetchRecord(of: CustomerIndex(number: number)) }
   }
 
   @inline(__always)
   public mutating func prefetchTail(_ hash: UInt64) {
-    let entry = index.first(of: hash).pointee
-    if entry.slot == 0 { return }
-    places.prefetchTail(of: CustomerIndex(number: entry.slot - 1))
+    if let number = index.likelySlot(of: hash) { places.prefetchTail(of: CustomerIndex(number: number)) }
   }
 
   public func find(_ id: UnsafeRawBufferPointer) -> CustomerIndex? { find(id, hash: hash(of: id)) }

@@ -2,6 +2,7 @@
 
 import Checkpoint
 import Configuration
+import Customers
 import Engine
 import Events
 import Kafka
@@ -55,9 +56,13 @@ extension DataPlane {
   }
 
   /// The record's turn is near.
-  private func prefetch(_ partition: Int32, _ key: UnsafeRawBufferPointer, _ step: PrefetchStep) {
-    guard partition >= 0, Int(partition) < tasksByPartition.count else { return }
-    tasksByPartition[Int(partition)]?.logic.prefetch(key, step)
+  private func prefetch(
+    _ partition: Int32, _ key: UnsafeRawBufferPointer, _ step: PrefetchStep, _ hash: inout CustomerHash?
+  ) {
+    guard partition >= 0, Int(partition) < tasksByPartition.count, let task = tasksByPartition[Int(partition)]
+    else { return }
+    if step == .index { hash = task.logic.hash(ofKey: key) }
+    if let hash { task.logic.prefetch(hash, step) }
   }
 
   /// A batch may be larger than an epoch: the bounds hold within it too, and the watchdog is fed.

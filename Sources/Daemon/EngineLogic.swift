@@ -57,7 +57,8 @@ final class EngineLogic: TaskLogic {
       reject(record, origin, reason, wall: wall)
       taskClock.recordSeen(topic: record.topic, brokerTimestamp: record.timestamp)
     } else {
-      switch engine.apply(event) {
+      // The decoder has seen to it that the key is the customer's id.
+      switch engine.apply(event, hash: record.hash) {
       case .applied: own.events[record.topic][TaskCounters.Result.applied.rawValue] += 1
       case .late: own.events[record.topic][TaskCounters.Result.late.rawValue] += 1
       case .duplicate: own.events[record.topic][TaskCounters.Result.duplicate.rawValue] += 1
@@ -171,12 +172,12 @@ final class EngineLogic: TaskLogic {
   var changes: Int { engine.changedCustomers }
   var bytesNeeded: Int { engine.bytesNeeded }
 
-  func prefetch(_ key: UnsafeRawBufferPointer, _ step: PrefetchStep) {
-    let hash = engine.hash(ofCustomer: key)
+  func hash(ofKey key: UnsafeRawBufferPointer) -> CustomerHash? { engine.customerHash(of: key) }
+  func prefetch(_ hash: CustomerHash, _ step: PrefetchStep) {
     switch step {
-    case .index: engine.prefetchIndex(hash)
-    case .record: engine.prefetchRecord(hash)
-    case .tail: engine.prefetchTail(hash)
+    case .index: engine.prefetchIndex(hash.value)
+    case .record: engine.prefetchRecord(hash.value)
+    case .tail: engine.prefetchTail(hash.value)
     }
   }
   func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer {

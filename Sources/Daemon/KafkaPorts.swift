@@ -1,5 +1,6 @@
 // The real ports: librdkafka's clients and the system's clocks.
 
+import Customers
 import Events
 import Glibc
 import Kafka
@@ -28,20 +29,33 @@ final class KafkaConsumerPort: ConsumerPort {
   }
 
   func poll(timeoutMilliseconds: Int32, _ body: (InputItem) -> Void) throws(KafkaError) -> [RebalanceEvent] {
-    try poll(timeoutMilliseconds: timeoutMilliseconds, ahead: { _, _, _ in }, body)
+    try poll(timeoutMilliseconds: timeoutMilliseconds, ahead: { _, _, _, _ in }, body)
   }
 
   /// Records from one step to the next, and to the record's turn: at some hundred nanoseconds a record more than memory
   /// needs to answer, and few enough to stay in the nearest cache.
   private static let stride = 6
 
-  func poll(
-    timeoutMilliseconds: Int32, ahead: (_ partition: Int32, _ key: UnsafeRawBufferPointer, PrefetchStep) -> Void,
-    _ body: (InputItem) -> Void
-  ) throws(KafkaError) -> [RebalanceEvent] {
+  func poll(timeoutMilliseconds: Int32, ahead: LookAhead, _ body: (InputItem) -> Void) throws(KafkaError)
+    -> [RebalanceEvent]
+  {
     let events = try consumer.poll(into: &batch, timeoutMilliseconds: timeoutMilliseconds)
+    // Of the records between their first step and their turn, by their place in the batch modulo the capacity.
+    withUnsafeTemporaryAllocation(of: CustomerHash?.self, capacity: 4 * Self.stride) { hashes in
+      hashes.initialize(repeating: nil)
+      visit(ahead, hashes, body)
+    }
+    batch.release()
+    return events
+  }
+
+  private func visit(
+    _ ahead: LookAhead, _ hashes: UnsafeMutableBufferPointer<CustomerHash?>, _ body: (InputItem) -> Void
+  ) {
     func look(_ place: Int, _ step: PrefetchStep) {
-      if place < batch.count, let key = batch[place].key { ahead(batch[place].partition, key, step) }
+      guard place < batch.count else { return }
+      if step == .index { hashes[place % hashes.count] = nil }
+      if let key = batch[place].key { ahead(batch[place].partition, key, step, &hashes[place % hashes.count]) }
     }
     for index in 0..<batch.count {
       batch.prefetch(index + 5 * Self.stride)
@@ -51,10 +65,11 @@ final class KafkaConsumerPort: ConsumerPort {
       look(index + Self.stride, .tail)
       let item = batch[index]
       if item.isRecord {
-        body(
-          InputItem(
-            kind: .record, topic: item.topicIndex, partition: item.partition, offset: item.offset, key: item.key,
-            value: item.value, timestamp: item.timestampMilliseconds.map { Instant(microseconds: $0 &* 1_000) }))
+        var record = InputItem(
+          kind: .record, topic: item.topicIndex, partition: item.partition, offset: item.offset, key: item.key,
+          value: item.value, timestamp: item.timestampMilliseconds.map { Instant(microseconds: $0 &* 1_000) })
+        record.hash = hashes[index % hashes.count]
+        body(record)
       } else {
         let kind: InputItem.Kind =
           switch item.kind {
@@ -67,8 +82,6 @@ final class KafkaConsumerPort: ConsumerPort {
             kind: kind, topic: item.topicIndex, partition: item.partition, offset: item.offset, failure: item.error))
       }
     }
-    batch.release()
-    return events
   }
 
   func assign(_ offsets: [PartitionOffset]) throws(KafkaError) {

@@ -1,6 +1,7 @@
 // What the shell needs of the outside: Kafka and the wall. Behind protocols, at batch and epoch granularity, so that a
 // simulator can stand in for both. (The disk's own is `Checkpoint.Disk`.)
 
+import Customers
 import Events
 import Handoff
 import Kafka
@@ -9,6 +10,11 @@ import Kafka
 public enum PrefetchStep: Sendable {
   case index, record, tail
 }
+
+/// Called for a record that is some records ahead.
+public typealias LookAhead = (
+  _ partition: Int32, _ key: UnsafeRawBufferPointer, PrefetchStep, _ hash: inout CustomerHash?
+) -> Void
 
 /// One item of a poll; its buffers are valid during the callback only.
 public struct InputItem {
@@ -28,6 +34,8 @@ public struct InputItem {
   public var offset: Int64
   public var key: UnsafeRawBufferPointer?
   public var value: UnsafeRawBufferPointer?
+  /// Of the key, where it was made ahead of the record's turn.
+  public var hash: CustomerHash?
   /// The broker's (or producer's) time of the record.
   public var timestamp: Instant?
   public var failure: KafkaError?
@@ -66,11 +74,9 @@ public protocol ConsumerPort: OffsetCommitPort {
   /// was in force before them.
   func poll(timeoutMilliseconds: Int32, _ body: (InputItem) -> Void) throws(KafkaError) -> [RebalanceEvent]
   /// Likewise, and shows each record's key some records before its turn, so that what it needs can be asked for: once for
-  /// each `PrefetchStep`, in that order.
-  func poll(
-    timeoutMilliseconds: Int32, ahead: (_ partition: Int32, _ key: UnsafeRawBufferPointer, PrefetchStep) -> Void,
-    _ body: (InputItem) -> Void
-  ) throws(KafkaError) -> [RebalanceEvent]
+  /// each `PrefetchStep`, in that order. The hash is nil at first, kept from step to step, and given to `body`.
+  func poll(timeoutMilliseconds: Int32, ahead: LookAhead, _ body: (InputItem) -> Void) throws(KafkaError)
+    -> [RebalanceEvent]
   func assign(_ offsets: [PartitionOffset]) throws(KafkaError)
   func unassign() throws(KafkaError)
   func captureMembership() throws(KafkaError) -> any GroupMembership
@@ -152,8 +158,7 @@ public protocol Wall: AnyObject, Sendable {
 
 extension ConsumerPort {
   /// Where nothing is gained by it.
-  public func poll(
-    timeoutMilliseconds: Int32, ahead: (_ partition: Int32, _ key: UnsafeRawBufferPointer, PrefetchStep) -> Void,
-    _ body: (InputItem) -> Void
-  ) throws(KafkaError) -> [RebalanceEvent] { try poll(timeoutMilliseconds: timeoutMilliseconds, body) }
+  public func poll(timeoutMilliseconds: Int32, ahead: LookAhead, _ body: (InputItem) -> Void) throws(KafkaError)
+    -> [RebalanceEvent]
+  { try poll(timeoutMilliseconds: timeoutMilliseconds, body) }
 }

@@ -54,8 +54,10 @@ public protocol TaskLogic: AnyObject {
   var changes: Int { get }
   /// Bytes of memory that the state needs, without `outputs`; asked for often.
   var bytesNeeded: Int { get }
-  /// A record with this key is near: asks for the memory that it will need.
-  func prefetch(_ key: UnsafeRawBufferPointer, _ step: PrefetchStep)
+  /// Of a record that is near; nil where it would be of no use.
+  func hash(ofKey key: UnsafeRawBufferPointer) -> CustomerHash?
+  /// Asks for the memory that the record will need.
+  func prefetch(_ hash: CustomerHash, _ step: PrefetchStep)
   /// Takes the outputs of the epoch being sealed; the next ones go into `buffer`, which is empty.
   func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer
   /// Since this logic was made, restored or resumed.
@@ -65,7 +67,8 @@ public protocol TaskLogic: AnyObject {
 extension TaskLogic {
   public var tickWork: Int? { nil }
   public var outputBytes: Int { outputs.bytes.count }
-  public func prefetch(_ key: UnsafeRawBufferPointer, _ step: PrefetchStep) {}
+  public func hash(ofKey key: UnsafeRawBufferPointer) -> CustomerHash? { nil }
+  public func prefetch(_ hash: CustomerHash, _ step: PrefetchStep) {}
 }
 
 /// What one task has counted, for the metrics.

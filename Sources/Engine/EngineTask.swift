@@ -126,9 +126,9 @@ public struct EngineTask: ~Copyable {
 
   /// The hash of a customer's id in this task.
   @inline(__always)
-  public func hash(ofCustomer id: ByteSlice) -> UInt64 { table.hash(of: UnsafeRawBufferPointer(id.buffer)) }
-  @inline(__always)
-  public func hash(ofCustomer id: UnsafeRawBufferPointer) -> UInt64 { table.hash(of: id) }
+  public func customerHash(of id: UnsafeRawBufferPointer) -> CustomerHash {
+    CustomerHash(value: table.hash(of: id), seed: table.seed)
+  }
   /// The hash of a customer's id in a task with this seed.
   @inline(__always)
   public static func hash(ofCustomer id: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
@@ -144,14 +144,14 @@ public struct EngineTask: ~Copyable {
   // MARK: Events
 
   /// Applies one clean event. What it changes is appended to `outputs`.
-  /// - Parameter hash: that of its customer's id in this task (`hash(ofCustomer:)`), where it is at hand.
-  public mutating func apply(_ event: borrowing Event, hash: UInt64? = nil) -> ApplyResult {
+  /// - Parameter hash: that of its customer's id, where it is at hand; taken if it is this task's.
+  public mutating func apply(_ event: borrowing Event, hash: CustomerHash? = nil) -> ApplyResult {
     if clock != .distantPast, event.time < clock - context.lateness {
       counters.tooLate += 1
       return .tooLate
     }
     let id = UnsafeRawBufferPointer(event.customer.buffer)
-    let hash = hash ?? table.hash(of: id)
+    let hash = if let hash, hash.seed == table.seed { hash.value } else { table.hash(of: id) }
     var (index, isNew) = table.findOrInsert(id, hash: hash, tagCount: machine.count)
     var record = table.record(index)
     if isNew {

@@ -1,6 +1,7 @@
 // Profile attributes in the few spellings that rules can be written against.
 
 import CSimdJSON
+import Glibc
 
 extension ScannedDocument {
   /// Words for a gender, lower case. Those that say "not known" leave it absent.
@@ -49,6 +50,7 @@ extension ByteSlice {
 
   func equals(_ other: UnsafeRawBufferPointer) -> Bool {
     guard other.count == count else { return false }
-    return buffer.elementsEqual(other)
+    guard let own = buffer.baseAddress, let other = other.baseAddress else { return true }
+    return memcmp(own, other, count) == 0
   }
 }

@@ -114,7 +114,8 @@ struct EngineWorker: ~Copyable {
   private mutating func apply(_ place: Int, of batch: DecodedBatch) throws(Stopped) {
     let line = batch.lines.baseAddress.unsafelyUnwrapped + place
     var reason = line.pointee.rejected
-    if reason == nil, task.apply(line.pointee.event, hash: batch.hashes[place]) == .tooLate { reason = .tooLate }
+    let hash = CustomerHash(value: batch.hashes[place], seed: Replay.seed)
+    if reason == nil, task.apply(line.pointee.event, hash: hash) == .tooLate { reason = .tooLate }
     result.read += 1
     if let reason {
       result.rejected[reason, default: 0] += 1

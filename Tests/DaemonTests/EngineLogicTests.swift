@@ -26,16 +26,17 @@ private func factory(_ more: String = "") throws -> EngineFactory {
 /// Partition count 1, so that every key belongs to partition 0.
 private func feed(
   _ logic: any TaskLogic, _ topic: Int, _ offset: Int64, key: String?, _ json: String, partition: Int32 = 0,
-  at seconds: Int64 = 1_772_368_496
+  at seconds: Int64 = 1_772_368_496, hashedBy other: (any TaskLogic)? = nil
 ) {
   let value = Array(json.utf8)
   let keyBytes = key.map { Array($0.utf8) }
   value.withUnsafeBytes { value in
     func send(_ key: UnsafeRawBufferPointer?) {
-      logic.consume(
-        InputItem(
-          kind: .record, topic: topic, partition: partition, offset: offset, key: key, value: value,
-          timestamp: Instant(seconds: seconds)), wall: Instant(seconds: seconds))
+      var item = InputItem(
+        kind: .record, topic: topic, partition: partition, offset: offset, key: key, value: value,
+        timestamp: Instant(seconds: seconds))
+      item.hash = key.flatMap { other?.hash(ofKey: $0) }
+      logic.consume(item, wall: Instant(seconds: seconds))
     }
     if let keyBytes { keyBytes.withUnsafeBytes { send($0) } } else { send(nil) }
   }
@@ -77,6 +78,28 @@ private func paid(_ number: Int, _ customer: String, second: Int) -> String {
     #expect(counters.events[1][TaskCounters.Result.rejected.rawValue] == 3)
     #expect(counters.deadLetters == ["malformed_json": 2, "key_missing": 1, "key_mismatch": 1])
     #expect(counters.customers == 1)
+  }
+
+  @Test("a hash made ahead is taken if it is of this task, and asking ahead changes nothing") func hashesMadeAhead()
+    throws
+  {
+    let make = try factory()
+    let other = try make.makeTask(partition: 0, partitionCount: 1, seed: 2)
+    func outputs(_ number: Int) throws -> [UInt8] {
+      let logic = try make.makeTask(partition: 0, partitionCount: 1, seed: 1)
+      for offset in 0..<40 {
+        let customer = "c-\(offset % 7)"
+        let hasher = [nil, logic, other][number]
+        if let hash = Array(customer.utf8).withUnsafeBytes({ hasher?.hash(ofKey: $0) }) {
+          for step in [PrefetchStep.index, .record, .tail] { logic.prefetch(hash, step) }
+        }
+        feed(logic, 1, Int64(offset), key: customer, paid(offset, customer, second: offset), hashedBy: hasher)
+      }
+      #expect(logic.counters.customers == 7)
+      return Array(logic.outputs.bytes)
+    }
+    let plain = try outputs(0)
+    #expect(try !plain.isEmpty && outputs(1) == plain && outputs(2) == plain)
   }
 
   @Test("a key that another partition owns is a dead letter, unless the topic is unchecked") func wrongPartition()

@@ -230,7 +230,8 @@ final class JournalingLogic: TaskLogic {
   var outputBytes: Int { inner.outputBytes }
   var changes: Int { inner.changes }
   var bytesNeeded: Int { inner.bytesNeeded }
-  func prefetch(_ key: UnsafeRawBufferPointer, _ step: PrefetchStep) { inner.prefetch(key, step) }
+  func hash(ofKey key: UnsafeRawBufferPointer) -> CustomerHash? { inner.hash(ofKey: key) }
+  func prefetch(_ hash: CustomerHash, _ step: PrefetchStep) { inner.prefetch(hash, step) }
   func takeOutputs(leaving empty: OutputBuffer) -> OutputBuffer { inner.takeOutputs(leaving: empty) }
   var counters: TaskCounters { inner.counters }
 }
