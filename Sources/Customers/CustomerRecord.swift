@@ -135,6 +135,9 @@ public struct AlertState: Equatable, Sendable {
     public static let spentSilent = Flags(rawValue: 16)
     /// Crossed a threshold while the task was not yet caught up: to be raised as backfill.
     public static let heldBack = Flags(rawValue: 32)
+    /// The last alert of the kind in this silence was raised as backfill.
+    public static func backfilled(_ kind: AlertKind) -> Flags { Flags(rawValue: 64 << UInt32(kind.rawValue)) }
+    public static let backfilled = Flags(AlertKind.allCases.map { backfilled($0) })
   }
   public var set: Flags {
     get { Flags(rawValue: flags) }

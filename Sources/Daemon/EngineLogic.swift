@@ -101,15 +101,16 @@ final class EngineLogic: TaskLogic {
 
   private func step(wall: Instant, maxTimers: Int) {
     let clock = taskClock.update(wall: wall)
-    if taskClock.hasCaughtUp, !engine.isLive {
-      engine.caughtUp()
-      isDirty = true
-    }
     // Nothing is due before the first event: the clock has not begun.
     guard clock > .distantPast else { return }
     if engine.isSweeping { sweeps += 1 }
     let fired = engine.counters.timersFired
     moreDue = engine.advance(to: clock, maxTimers: maxTimers)
+    // Catching up, the clock jumps to the wall: what fell due in between is still of the past.
+    if taskClock.hasCaughtUp, !engine.isLive, !moreDue {
+      engine.caughtUp()
+      isDirty = true
+    }
     if engine.counters.timersFired != fired || !engine.outputs.isEmpty { isDirty = true }
   }
 

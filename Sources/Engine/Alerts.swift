@@ -6,6 +6,8 @@
 //   lost    1 - P(alive) reaches the lost threshold after the purchase
 //   silent  not armed and not alerted by `churn` in this silence: `silentAfter` has passed since the purchase
 // and never two within `window`: the later one waits, and is raised then if it still holds.
+//
+// What crossed before the task had caught up is raised as backfill, by a sweep or, where it had to wait for the window, later.
 
 import Customers
 import Events
@@ -146,6 +148,7 @@ extension EngineTask {
         end(kind, of: index, state: &state, as: returned ? .resolved : .withdrawn, view: view, cause: cause)
       }
       state.set.subtract([.spentChurn, .spentLost, .spentSilent, .heldBack])
+      state.set.subtract(.backfilled)
       context.arm(&state, history: history)
     } else if let history, before.first != totals.first || before.purchaseDays != totals.purchaseDays {
       correct(index, state: &state, history: history, view: view, cause: cause)
@@ -170,7 +173,12 @@ extension EngineTask {
         next = min(next, allowed)
         continue
       }
-      raise(kind, of: index, crossedAt: crossing, state: &state, view: view, backfill: false, cause: cause)
+      // Held back by the window only after it was held back as backfill: then nobody can have answered in time.
+      let isBackfill =
+        !state.set.isDisjoint(with: .backfilled) && crossing <= Instant(seconds: Int64(state.lastRaisedSeconds))
+      raise(
+        kind, of: index, crossedAt: crossing, state: &state, view: view, backfill: isBackfill,
+        cause: isBackfill ? .backfill : cause)
     }
     // Raising one kind changes what the others wait for: the window has just begun. Only then are they solved for again.
     if state.lastNumber != numberBefore {
@@ -188,14 +196,14 @@ extension EngineTask {
     guard let model = context.settings.churn else { return }
     if model.churnProbability(history, at: view.now) < model.clearThreshold {
       end(.churn, of: index, state: &state, as: .withdrawn, view: view, cause: cause)
-      state.set.remove(.spentChurn)
+      state.set.subtract([.spentChurn, .backfilled(.churn)])
       state.set.formUnion([.armed, .everArmed])
     } else if !state.set.contains(.spentChurn) {
       context.arm(&state, history: history)
     }
     if state.set.contains(.spentLost), model.deadProbability(history, at: view.now) < model.lostThreshold {
       end(.lost, of: index, state: &state, as: .withdrawn, view: view, cause: cause)
-      state.set.remove(.spentLost)
+      state.set.subtract([.spentLost, .backfilled(.lost)])
     }
   }
 
@@ -235,13 +243,24 @@ extension EngineTask {
       counters.raisedSilent += 1
       state.set.insert(.spentSilent)
     }
-    let respondBy = (backfill ? emitted : crossedAt) + context.settings.alerts.window
+    if backfill { state.set.insert(.backfilled(kind)) } else { state.set.remove(.backfilled(kind)) }
+    let respondBy = respondBy(kind, state)
     let overdue = emitted > respondBy
     if overdue { counters.overdue += 1 }
     writeAlert(
       kind, number: open.number, status: .raised, crossedAt: crossedAt, respondBy: respondBy, overdue: overdue,
-      backfill: backfill, view: view, cause: cause)
+      backfill: backfill, view: emitted > view.now ? self.view(index, at: emitted) : view, cause: cause)
     table.markDirty(index)
+  }
+
+  /// By when an open alert must be answered. One raised as backfill is counted from its emission; where another was raised
+  /// behind it, that one's emission, a window later or more, stands in.
+  private func respondBy(_ kind: AlertKind, _ state: AlertState) -> Instant {
+    let window = context.settings.alerts.window
+    let open = state[kind]
+    if !state.set.contains(.backfilled(kind)) { return Instant(seconds: Int64(open.crossedAtSeconds)) + window }
+    let lastRaised = Instant(seconds: Int64(state.lastRaisedSeconds))
+    return open.number == state.lastNumber ? lastRaised + window : lastRaised
   }
 
   private mutating func end(
@@ -250,12 +269,12 @@ extension EngineTask {
   ) {
     let open = state[kind]
     if open.number == 0 { return }
+    let respondBy = respondBy(kind, state)
     state[kind] = OpenAlert()
     if case .expired = status { counters.expired += 1 } else { counters.resolved += 1 }
-    let crossedAt = Instant(seconds: Int64(open.crossedAtSeconds))
     writeAlert(
-      kind, number: open.number, status: status, crossedAt: crossedAt,
-      respondBy: crossedAt + context.settings.alerts.window, overdue: false, backfill: false, view: view, cause: cause)
+      kind, number: open.number, status: status, crossedAt: Instant(seconds: Int64(open.crossedAtSeconds)),
+      respondBy: respondBy, overdue: false, backfill: false, view: view, cause: cause)
   }
 
   /// Before the customer is evicted: what is open expires, whatever its age.

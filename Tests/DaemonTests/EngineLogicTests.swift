@@ -26,7 +26,7 @@ private func factory(_ more: String = "") throws -> EngineFactory {
 /// Partition count 1, so that every key belongs to partition 0.
 private func feed(
   _ logic: any TaskLogic, _ topic: Int, _ offset: Int64, key: String?, _ json: String, partition: Int32 = 0,
-  at seconds: Int64 = 1_772_368_496, hashedBy other: (any TaskLogic)? = nil
+  at seconds: Int64 = 1_772_368_496, wall: Instant? = nil, hashedBy other: (any TaskLogic)? = nil
 ) {
   let value = Array(json.utf8)
   let keyBytes = key.map { Array($0.utf8) }
@@ -36,7 +36,7 @@ private func feed(
         kind: .record, topic: topic, partition: partition, offset: offset, key: key, value: value,
         timestamp: Instant(seconds: seconds))
       item.hash = key.flatMap { other?.hash(ofKey: $0) }
-      logic.consume(item, wall: Instant(seconds: seconds))
+      logic.consume(item, wall: wall ?? Instant(seconds: seconds))
     }
     if let keyBytes { keyBytes.withUnsafeBytes { send($0) } } else { send(nil) }
   }
@@ -47,6 +47,12 @@ private func values(_ logic: any TaskLogic, _ topic: OutputTopic) -> [[String: A
     let data = Data(logic.outputs.bytes[entry.value])
     return (try? JSONSerialization.jsonObject(with: data)) as? [String: Any]
   }
+}
+
+private func rfc3339(_ instant: Instant) -> String {
+  var bytes: [UInt8] = []
+  bytes.appendRFC3339(instant)
+  return String(decoding: bytes, as: UTF8.self)
 }
 
 private func paid(_ number: Int, _ customer: String, second: Int) -> String {
@@ -153,6 +159,48 @@ private func paid(_ number: Int, _ customer: String, second: Int) -> String {
     logic.reachedEnd(of: 0)
     _ = logic.tick(wall: now + .seconds(60), maxTimers: 10)
     #expect(logic.clock == now + .seconds(60))
+  }
+
+  @Test("what fell due before the task had caught up is backfill, however far the clock jumps then")
+  func
+    firstCatchUp() throws
+  {
+    let root = #filePath.replacing("Tests/DaemonTests/EngineLogicTests.swift", with: "")
+    let logic = try EngineFactory(
+      Configuration.load(
+        text: """
+          kafka: { bootstrap: 'x:1' }
+          inputs: [{ topic: orders }]
+          rules: \(root)config/tags.yaml
+          alerts: { silent_after: 30d, backfill_per_second: 1 }
+          """, file: "t.yaml")
+    ).makeTask(partition: 0, partitionCount: 1, seed: 1)
+    let wall = Instant(seconds: 1_772_368_000) + .days(40)
+    for number in 1...5 {
+      let id = "c-\(number)"
+      feed(logic, 0, Int64(number), key: id, paid(number, id, second: number), wall: wall)
+    }
+    var empty = OutputBuffer()
+    empty = logic.takeOutputs(leaving: empty)
+    logic.topicGrew(0, at: wall)
+    logic.reachedEnd(of: 0)
+    while logic.tick(wall: wall, maxTimers: 2) {}
+    #expect(values(logic, .churnAlerts).isEmpty)
+    #expect(!values(logic, .tagChanges).isEmpty)
+    for change in values(logic, .tagChanges) {
+      #expect((change["cause"] as? [String: Any])?["backfill"] as? Bool == true)
+    }
+    for second in 1...3 as ClosedRange<Int64> { _ = logic.tick(wall: wall + .seconds(second), maxTimers: 100) }
+    let alerts = values(logic, .churnAlerts)
+    #expect(alerts.count == 3 && logic.counters.overdueAlerts == 0)
+    for (alert, number) in zip(alerts, 1... as PartialRangeFrom<Int64>) {
+      let emitted = wall + .seconds(number)
+      #expect(alert["emitted_at"] as? String == rfc3339(emitted))
+      #expect(alert["respond_by"] as? String == rfc3339(emitted + .hours(48)))
+      #expect((alert["cause"] as? [String: Any])?["backfill"] as? Bool == true && alert["overdue"] == nil)
+      // As of what is said, not of when the customer was looked at last.
+      #expect(alert["silent_days"] as? Double ?? 0 >= 40 - 0.01)
+    }
   }
 
   /// What was read of a topic before a restart is not read again, and the clock of events still goes by it.

@@ -168,6 +168,28 @@ struct AlertStepTests {
       ])
   }
 
+  @Test func whatWaitsForTheWindowAfterBackfillIsBackfillToo() throws {
+    let steps = Steps(try TestSettings.make(churn: Self.model(), clockMode: .wall), alerts: true)
+    try steps.apply(order(.orderPaid, "o", "2026-01-01T00:00:00Z", amount: 1), says: [])
+    try steps.advance(to: "2026-10-01T00:00:00Z", says: [])
+    steps.caughtUp()
+    let first = try steps.advance(
+      to: "2026-10-01T00:00:01.25Z", says: ["c lost raised #1 @2026-10-01T00:00:01.250Z backfill"])
+    #expect(first.first?.respondBy == "2026-10-03T00:00:02.000Z")
+    try steps.restart()
+    let second = try steps.advance(
+      to: "2026-10-03T00:00:02Z", says: ["c silent raised #2 @2026-10-03T00:00:02.000Z backfill"])
+    #expect(second.first?.crossedAt == "2026-01-31T00:00:00.000Z")
+    #expect(second.first?.respondBy == "2026-10-05T00:00:02.000Z" && second.first?.overdue == nil)
+    #expect(second.first?.cause.backfill == true && steps.task.counters.overdue == 0)
+    let ended = try steps.apply(
+      order(.orderPaid, "o2", "2026-10-04T00:00:00Z", amount: 1),
+      says: [
+        "c lost resolved #1 @2026-10-04T00:00:00.000Z event", "c silent resolved #2 @2026-10-04T00:00:00.000Z event",
+      ])
+    #expect(ended.map(\.respondBy) == ["2026-10-03T00:00:02.000Z", "2026-10-05T00:00:02.000Z"])
+  }
+
   @Test func aBackfilledAlertStandsUntilItsTimeToRespondIsUp() throws {
     let steps = Steps(try TestSettings.make(clockMode: .wall), alerts: true)
     try buy(steps)

@@ -97,23 +97,31 @@ struct WallClockTests {
   }
 
   private func checkAlerts(_ alerts: [SaidRecord], _ settings: EngineSettings, seed: UInt64) throws {
-    var open: [Int: String] = [:]
+    var open: [Int: SaidRecord] = [:]
     var last = Instant.distantPast
     for alert in alerts {
       let (number, kind) = try (#require(alert.alertNumber), #require(alert.kind))
       let time = at(alert.emittedAt)
       if alert.status == "raised" {
         try #require(last == .distantPast || time - last >= settings.alerts.window, "seed \(seed): \(alert) too soon")
-        try #require(!open.values.contains(kind), "seed \(seed): \(alert) while one is open")
+        try #require(!open.values.contains { $0.kind == kind }, "seed \(seed): \(alert) while one is open")
         try #require(at(alert.crossedAt ?? "") <= time, "seed \(seed): \(alert) before its crossing")
         let isBackfill = alert.cause.kind == "backfill"
-        let respondBy = (isBackfill ? time : at(alert.crossedAt ?? "")) + settings.alerts.window
+        let respondBy = (isBackfill ? time.roundedUpToSecond : at(alert.crossedAt ?? "")) + settings.alerts.window
         try #require(alert.respondBy == instantText(respondBy), "seed \(seed): \(alert)")
         try #require((alert.overdue ?? false) == (time > respondBy), "seed \(seed): \(alert)")
         last = time
-        open[number] = kind
+        // Caught up late, what crossed before is backfill: nothing here is behind its time but for the window's sake.
+        try #require(alert.cause.backfill == (isBackfill ? true : nil), "seed \(seed): \(alert)")
+        open[number] = alert
       } else {
-        try #require(open.removeValue(forKey: number) == kind, "seed \(seed): \(alert) ends what is not open")
+        let raised = try #require(open[number], "seed \(seed): \(alert) ends what is not open")
+        open[number] = nil
+        try #require(raised.kind == kind, "seed \(seed): \(alert)")
+        let wasFollowed = raised.cause.backfill == true && last > at(raised.emittedAt)
+        try #require(
+          alert.respondBy == (wasFollowed ? instantText(last.roundedUpToSecond) : raised.respondBy),
+          "seed \(seed): \(alert)")
       }
     }
   }
