@@ -340,6 +340,7 @@ extension DataPlane {
   {
     let (epoch, fresh) = (resumption.epoch, resumption.fresh)
     let header = try store.block(of: epoch).header
+    try refuseOtherTimeZone(header)
     let logic: any TaskLogic
     if let restored = resumption.logic {
       logic = restored
@@ -369,8 +370,24 @@ extension DataPlane {
     return task
   }
 
+  /// Days are counted in the records, and days of two zones do not add up. Another name of a zone is the same zone, and a
+  /// newer table of one goes on from the older.
+  private func refuseOtherTimeZone(_ header: EpochHeader) throws(HaltPartition) {
+    let before = header.timeZoneVersion.split(separator: " ")
+    let now = settings.factory.versions.timeZone.split(separator: " ")
+    guard before.count == 2, now.count == 2, before[0] != now[0], before[1] != now[1] else { return }
+    throw HaltPartition(
+      "the state counts days of \(before[0]), and the configuration says \(now[0]): what was counted cannot be converted. "
+        + "Put time_zone back, or set kafka.group to a new name and let the topics be read again from their beginning")
+  }
+
   private func sayChangedRules(since header: EpochHeader, _ partition: Int32) {
     let versions = settings.factory.versions
+    if !header.modelVersion.isEmpty, header.modelVersion != versions.model {
+      settings.log.info(
+        "partition \(partition): the churn model is \(versions.model.isEmpty ? "none" : versions.model), of epoch "
+          + "\(header.epoch) it was \(header.modelVersion): customers are evaluated again under the new one")
+    }
     guard !header.rulesFingerprint.isEmpty, header.rulesFingerprint != versions.rulesFingerprint else { return }
     let text =
       "partition \(partition): the rules are not those of epoch \(header.epoch) (revision \(header.rulesRevision), fingerprint "

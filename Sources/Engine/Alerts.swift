@@ -122,9 +122,11 @@ extension EngineTask {
   /// - Parameters:
   ///   - before: the totals before the event that caused this.
   ///   - limit: after `now`: when the customer is looked at again in any case.
+  ///   - isReckonedAnew: the model or the policy is another one than when the customer was last looked at.
   /// - Returns: the earliest instant at which silence alone calls for another look; behind `limit` it may be any there.
   mutating func updateAlerts(
-    _ index: CustomerIndex, before: OrderTotals, now: Instant, upTo limit: Instant, cause: Cause
+    _ index: CustomerIndex, before: OrderTotals, now: Instant, upTo limit: Instant, cause: Cause,
+    isReckonedAnew: Bool = false
   ) -> Instant {
     let context = context
     guard context.settings.alerts.enabled else { return .distantFuture }
@@ -150,7 +152,9 @@ extension EngineTask {
       state.set.subtract([.spentChurn, .spentLost, .spentSilent, .heldBack])
       state.set.subtract(.backfilled)
       context.arm(&state, history: history)
-    } else if let history, before.first != totals.first || before.purchaseDays != totals.purchaseDays {
+    } else if let history,
+      before.first != totals.first || before.purchaseDays != totals.purchaseDays || isReckonedAnew
+    {
       correct(index, state: &state, history: history, view: view, cause: cause)
     }
     guard let history else { return .distantFuture }
@@ -164,6 +168,8 @@ extension EngineTask {
         next = min(next, crossing)
         continue
       }
+      // It became true with the model, and nobody could have answered before.
+      if isReckonedAnew { state.judgedAtSeconds = max(state.judgedAtSeconds, now.secondsClamped) }
       if !isLive || state.set.contains(.heldBack) {
         state.set.insert(.heldBack)  // the backfill sweep will come to it, at its own pace
         continue
@@ -189,7 +195,8 @@ extension EngineTask {
     return next > now ? next : (now + .seconds(1)).roundedUpToSecond
   }
 
-  /// An order was added or taken back behind the last purchase: the same silence means something else now.
+  /// An order was added or taken back behind the last purchase, or the model is another: the same silence means something
+  /// else now.
   private mutating func correct(
     _ index: CustomerIndex, state: inout AlertState, history: PurchaseHistory, view: EngineView, cause: Cause
   ) {

@@ -12,6 +12,8 @@ enum Cause {
   /// Silence.
   case time
   case ruleChange
+  /// The model, the alert policy or the time zone's rules are others than before.
+  case modelChange
   /// Held back while the task caught up for the first time.
   case backfill
   /// Silent for so long that the record goes.
@@ -30,6 +32,7 @@ enum Cause {
       write(origin, id, to: &json, context: context)
     case .time: json.literal("{\"kind\":\"time\"")
     case .ruleChange: json.literal("{\"kind\":\"rule_change\"")
+    case .modelChange: json.literal("{\"kind\":\"model_change\"")
     case .backfill: json.literal("{\"kind\":\"backfill\"")
     case .retention: json.literal("{\"kind\":\"retention\"")
     }

@@ -1,5 +1,6 @@
 // What a task is told once and shares read-only: rules, model, calendar, limits, policies.
 
+import CXXHash
 import Customers
 import Events
 import Models
@@ -45,7 +46,7 @@ public struct AlertPolicy: Sendable, Equatable {
 /// Everything a task shares read-only.
 public struct EngineSettings: Sendable {
   /// Raise it whenever the same input would give other output.
-  public static let engineVersion = 3
+  public static let engineVersion = 4
 
   public var rules: RuleSet
   /// Without one there are no `churn` and `lost` alerts; every customer is unarmed and gets `silent`.
@@ -70,6 +71,18 @@ public struct EngineSettings: Sendable {
     self.rules = rules
     self.churn = churn
     self.calendar = calendar
+  }
+
+  /// A hash of what instants are reckoned with, beside the rules: model, alert policy, time zone. Never 0. Customers who were
+  /// last looked at under another basis are due at instants that mean nothing any more.
+  var basis: UInt64 {
+    var numbers = churn.map { $0.numbers.map(\.bitPattern) } ?? []
+    if alerts.enabled {
+      numbers += [alerts.window, alerts.silentAfter, alerts.expireAfter].map { UInt64(bitPattern: $0.microseconds) }
+    }
+    let bytes = numbers.flatMap { number in (0..<8).map { UInt8(truncatingIfNeeded: number >> UInt64(8 * $0)) } }
+    let all = bytes + Array(calendar.version.utf8)
+    return max(1, all.withUnsafeBytes { tw_xxh3_64($0.baseAddress, $0.count, 0) })
   }
 }
 

@@ -77,7 +77,7 @@ public struct EngineTask: ~Copyable {
     stubSeed = seed
     symbols = .allocate(capacity: 1)
     symbols.initialize(to: SymbolTable(limit: settings.records.maxSymbols))
-    ruleLayouts = RuleLayouts(current: settings.rules)
+    ruleLayouts = RuleLayouts(current: settings)
     isLive = settings.clockMode == .event
   }
 
@@ -217,18 +217,18 @@ public struct EngineTask: ~Copyable {
   // MARK: Time
 
   /// Moves the clock, if `instant` is ahead of it, and fires what is due, in order of instant and then customer id.
-  /// - Parameter maxTimers: stop after about so many.
-  /// - Returns: true when more is due at the clock: call again.
+  /// - Parameter maxTimers: stop after about so many; a sweep looks at no more customers.
+  /// - Returns: true when more is due at the clock, or to be looked at under other rules: call again.
   @discardableResult
   public mutating func advance(to instant: Instant, maxTimers: Int = .max) -> Bool {
     if instant > clock {
       clock = instant
       metadataDirty = true
     }
-    if ruleSweep != nil { sweepRules() }
+    if ruleSweep != nil { sweepRules(atMost: max(1, maxTimers)) }
     if backfillSweep != nil { sweepBackfill() }
-    if timers.first > clock, wave.isEmpty { return false }
-    return fireDue(maxTimers: maxTimers)
+    let isMoreDue = (timers.first <= clock || !wave.isEmpty) && fireDue(maxTimers: maxTimers)
+    return isMoreDue || ruleSweep != nil
   }
 
   /// Collects at most `maxTimers` and fires about as many: where many are due at one instant, neither may take long.

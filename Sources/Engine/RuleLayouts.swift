@@ -61,29 +61,38 @@ struct TagSlot: Equatable, Sendable {
   }
 }
 
-/// One generation of rules.
+/// One generation of rules, and of what they were reckoned with.
 struct RuleLayout: Equatable, Sendable {
   var fingerprint: UInt64
   var revision: Int32
+  /// `EngineSettings.basis`; 0 = not known, since it was written before there was any.
+  var basis: UInt64
   var slots: [TagSlot]
 
-  init(_ rules: RuleSet) {
-    fingerprint = rules.fingerprint
-    revision = rules.revision
-    slots = rules.rules.map(TagSlot.init)
+  init(_ settings: EngineSettings) {
+    fingerprint = settings.rules.fingerprint
+    revision = settings.rules.revision
+    basis = settings.basis
+    slots = settings.rules.rules.map(TagSlot.init)
+  }
+
+  func hasRules(of other: RuleLayout) -> Bool {
+    fingerprint == other.fingerprint && revision == other.revision && slots == other.slots
   }
 
   var encoded: [UInt8] {
-    Array(("\(fingerprint)\t\(revision)\n" + slots.map(\.line).joined(separator: "\n")).utf8)
+    Array(("\(fingerprint)\t\(revision)\t\(basis)\n" + slots.map(\.line).joined(separator: "\n")).utf8)
   }
 
   init?(encoded: UnsafeRawBufferPointer) {
     let lines = String(decoding: encoded, as: UTF8.self).split(separator: "\n")
-    guard let head = lines.first?.split(separator: "\t"), head.count == 2, let fingerprint = UInt64(head[0]),
-      let revision = Int32(head[1])
+    guard let head = lines.first?.split(separator: "\t"), (2...3).contains(head.count),
+      let fingerprint = UInt64(head[0]), let revision = Int32(head[1]),
+      let basis = head.count == 3 ? UInt64(head[2]) : 0
     else { return nil }
     self.fingerprint = fingerprint
     self.revision = revision
+    self.basis = basis
     slots = []
     for line in lines.dropFirst() {
       guard let slot = TagSlot(line: line) else { return nil }
@@ -99,7 +108,7 @@ struct RuleLayouts: Sendable {
   /// Generations that no checkpoint holds yet.
   private var unsaved: [UInt32] = [1]
 
-  init(current rules: RuleSet) { generations[1] = RuleLayout(rules) }
+  init(current settings: EngineSettings) { generations[1] = RuleLayout(settings) }
 
   var current: RuleLayout? { generations[currentGeneration] }
 
@@ -115,11 +124,13 @@ struct RuleLayouts: Sendable {
   }
   private var isRestored = false
 
-  /// True when `rules` differ from the newest generation: they become a new one.
-  mutating func adopt(_ rules: RuleSet) -> Bool {
-    let layout = RuleLayout(rules)
+  /// True when the rules, or what they are reckoned with, differ from the newest generation: they become a new one. A basis
+  /// that is not known is taken for this one.
+  mutating func adopt(_ settings: EngineSettings) -> Bool {
+    let layout = RuleLayout(settings)
     if current == layout { return false }
-    currentGeneration += 1
+    let isKnown = current.map { $0.basis != 0 || !$0.hasRules(of: layout) } ?? true
+    if isKnown { currentGeneration += 1 }
     generations[currentGeneration] = layout
     unsaved.append(currentGeneration)
     return true
@@ -168,15 +179,21 @@ extension EngineTask {
     table.markDirty(index)
     table.resizeTags(of: index, to: carried.count)
     for (position, value) in carried.enumerated() { record[tag: position] = value }
-    let next = transition(
-      index, machine.affected(by: .all), at: now, cause: .ruleChange, late: false)
+    let isOtherBasis = old.basis != 0 && old.basis != new.basis
+    let cause: Cause = old.hasRules(of: new) ? .modelChange : .ruleChange
+    var next = transition(index, machine.affected(by: .all), at: now, cause: cause, late: false)
+    if isOtherBasis {
+      next = min(
+        next,
+        updateAlerts(index, before: record.totals, now: now, upTo: next, cause: .modelChange, isReckonedAnew: true))
+    }
     schedule(index, due: min(record.header.due, next))
   }
 
-  /// One batch of the sweep after a change of rules.
-  mutating func sweepRules() {
+  /// One batch of the sweep after a change of rules or of what they are reckoned with.
+  mutating func sweepRules(atMost limit: Int) {
     guard var slot = ruleSweep else { return }
-    var left = context.settings.sweepBatch
+    var left = min(limit, context.settings.sweepBatch)
     while left > 0, slot < table.slotCount {
       let index = CustomerIndex(number: slot)
       slot += 1

@@ -231,7 +231,7 @@ extension EngineTask {
     StateError(description: "the checkpoint's entry of what the topics had reached is cut")
   }
 
-  /// After the last entry: rebuilds the timers and notices a change of rules.
+  /// After the last entry: rebuilds the timers and notices a change of rules, and of what they are reckoned with.
   public mutating func finishRestore() throws(StateError) {
     for (number, name) in restoredNames.sorted(by: { $0.key < $1.key }) {
       guard symbols.pointee.restore(number: number, name: name) else {
@@ -246,7 +246,7 @@ extension EngineTask {
           "the state was written under rules of revision \(saved.revision), the rule file says \(rules.revision): "
           + "use the newer rule file, or raise its `revision` above \(saved.revision)")
     }
-    if ruleLayouts.adopt(rules) { metadataDirty = true }
+    if ruleLayouts.adopt(context.settings) { metadataDirty = true }
     timers.removeAll()
     table.endRestore()
     for number in 0..<UInt32(table.slotCount) {

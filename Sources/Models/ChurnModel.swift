@@ -57,6 +57,12 @@ public struct ChurnModel: Hashable, Sendable {
     horizonDays = days(horizon)
   }
 
+  /// All that it reckons with, in a fixed order.
+  public var numbers: [Double] {
+    let p = parameters.parameters
+    return [p.r, p.alphaDays, p.a, p.b, horizonDays, raiseThreshold, clearThreshold, lostThreshold]
+  }
+
   /// P(no purchase in (instant, instant + horizon]), 0...1; before the last purchase, its value there.
   public func churnProbability(_ history: PurchaseHistory, at instant: Instant) -> Double {
     parameters.curve(history).churnProbability(silence: history.silence(at: instant), horizon: horizonDays)

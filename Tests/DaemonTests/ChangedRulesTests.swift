@@ -46,4 +46,35 @@ import Testing
     #expect(said.count == 1)
     #expect(said.first?.contains("Raise `revision`") == true, "\(said)")
   }
+
+  /// How a run ends that finds a state of this zone, and what it logs as errors.
+  private func end(zone before: String, then now: String) throws -> (end: DataPlaneEnd, errors: [String]) {
+    let cluster = FakeCluster(topics: ["a"], partitions: 1)
+    cluster.inputs[0][0] = (0..<20).map { FakeCluster.Record(key: [107], value: Array("\($0)".utf8)) }
+    let disk = ModelDisk(seed: 1)
+    let heard = Heard()
+    func life(_ zone: String) throws -> DataPlaneEnd {
+      var versions = TaskVersions()
+      versions.timeZone = zone
+      var settings = DataPlaneSettings(
+        configuration: try cluster.configuration(.exactlyOnce), factory: CountingFactory(topics: 1, versions: versions),
+        log: Log(level: .info) { level, line in heard.lines.withLock { $0.append("\(level): \(line)") } })
+      settings.disk = disk
+      return try cluster.run(settings, FakeFaults(seed: 1, callsLeft: 100_000))
+    }
+    #expect(try life(before) == DataPlaneEnd(.ok))
+    let end = try life(now)
+    return (end, heard.lines.withLock { $0.filter { $0.contains("time_zone") } })
+  }
+
+  @Test("days of two zones are never added up") func anotherTimeZoneHalts() throws {
+    let (end, errors) = try end(zone: "UTC tz-1", then: "Asia/Shanghai tz-2")
+    #expect(end.status == .halted, "\(end)")
+    #expect(errors.first?.contains("counts days of UTC, and the configuration says Asia/Shanghai") == true, "\(errors)")
+  }
+
+  @Test(arguments: ["Etc/UTC tz-1", "UTC tz-3", "UTC tz-1"]) func theSameZoneGoesOn(zone: String) throws {
+    let (end, errors) = try end(zone: "UTC tz-1", then: zone)
+    #expect(end == DataPlaneEnd(.ok) && errors.isEmpty)
+  }
 }
