@@ -11,7 +11,7 @@ struct TagSlot: Equatable, Sendable {
   var layer: RuleLayer
   var revision: Int32
   var shadow: Bool
-  /// `flag`, `cases:a,b`, `text:profile.region`: values carry over only between equal kinds.
+  /// `flag`, `cases:a,b`, `text:profile.region`: values carry over only between equal kinds, cases by their names.
   var kind: String
   /// Names of cases, for values of tags that no longer exist.
   var caseNames: [String] { kind.hasPrefix("cases:") ? kind.dropFirst(6).split(separator: ",").map(String.init) : [] }
@@ -37,6 +37,14 @@ struct TagSlot: Equatable, Sendable {
       return Gender(rawValue: UInt8(truncatingIfNeeded: stored)).map { .gender($0) } ?? .unset
     }
     return Int(stored) < symbols.count ? .symbol(Symbol(number: stored)) : .unset
+  }
+
+  /// What a value stored under `self` is under `other`; nil where it means nothing there.
+  func value(_ stored: UInt32, under other: TagSlot) -> UInt32? {
+    guard name == other.name, shadow == other.shadow else { return nil }
+    if kind == other.kind { return stored }
+    guard kind.hasPrefix("cases:"), other.kind.hasPrefix("cases:"), let name = caseName(stored) else { return nil }
+    return other.caseNames.firstIndex(of: name).map { UInt32($0 + 1) }
   }
 
   /// The name of a case; `stored` is not 0.
@@ -159,12 +167,12 @@ extension EngineTask {
     let view = view(index, at: now)
     var carried = [UInt32](repeating: 0, count: new.slots.count)
     for (position, slot) in old.slots.enumerated() where position < record.tagCount && record[tag: position] != 0 {
-      if let target = new.slots.firstIndex(where: {
-        $0.name == slot.name && $0.kind == slot.kind && $0.shadow == slot.shadow
-      }) {
-        carried[target] = record[tag: position]
+      let stored = record[tag: position]
+      if let target = new.slots.firstIndex(where: { $0.name == slot.name }),
+        let value = slot.value(stored, under: new.slots[target])
+      {
+        carried[target] = value
       } else if !slot.shadow {
-        let stored = record[tag: position]
         let texts = RuleTexts(removed: slot, caseName: slot.caseName(stored) ?? "")
         emitChange(
           index,

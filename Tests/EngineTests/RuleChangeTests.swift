@@ -63,6 +63,44 @@ struct RuleChangeTests {
     try steps.advance(to: "2026-01-07T00:00:00Z", says: [])
   }
 
+  @Test func casesAreCarriedOverByName() throws {
+    func cases(_ revision: Int, _ cases: String) -> String {
+      Self.rules(revision: revision, "- { name: size, layer: value, cases: { \(cases) } }")
+    }
+    let steps = Steps(
+      try TestSettings.make(
+        rules: cases(1, "big: orders.revenue >= 100, mid: orders.revenue >= 50, small: orders.revenue > 0")))
+    let then = "@2026-01-01T00:00:00.000Z"
+    for (id, amount, name) in [("a", 20_000, "big"), ("b", 7_000, "mid"), ("c", 1_000, "small")]
+      as [(String, Int64, String)]
+    {
+      try steps.apply(
+        order(.orderPaid, "o", "2026-01-01T00:00:00Z", id, amount: amount),
+        says: ["\(id) size set \(name) \(then) event"])
+    }
+    try steps.advance(to: "2026-01-02T00:00:00Z", says: [])
+    let now = "@2026-01-02T00:00:00.000Z"
+    // One before the others, and one behind: nobody's value changes but that of who is huge now.
+    try steps.restart(
+      reload(
+        cases(
+          2,
+          "huge: orders.revenue >= 150, big: orders.revenue >= 100, mid: orders.revenue >= 50, small: orders.revenue > 0, "
+            + "none: orders.paid >= 0")))
+    let changed = try steps.advance(to: "2026-01-02T00:00:00Z", says: ["a size change huge \(now) rule_change"])
+    #expect(changed.first?.old?.text == "big")
+    // Another order alone is no change; a name that is gone is taken back.
+    try steps.restart(
+      reload(
+        cases(
+          3,
+          "small: orders.revenue > 0 and orders.revenue < 50, middle: orders.revenue < 100, huge: orders.revenue >= 150"
+        )))
+    try steps.advance(
+      to: "2026-01-02T00:00:00Z",
+      says: ["b size unset - \(now) rule_change", "b size set middle \(now) rule_change"])
+  }
+
   @Test func aSweepResumesWhereItStopped() throws {
     var settings = try TestSettings.make(rules: Self.first)
     settings.sweepBatch = 2
