@@ -65,9 +65,9 @@ package final class OutputWriter {
       headers[Self.typePlace].value = Self.bytes(entry.topic.cloudEventType)
       // An empty key is a dead letter of a record without one: null, so that it goes anywhere.
       let key = entry.key.isEmpty ? nil : UnsafeRawBufferPointer(rebasing: bytes[entry.key])
-      return body(
-        OutputRecord(
-          topic: topic, key: key, value: UnsafeRawBufferPointer(rebasing: bytes[entry.value]), headers: headers))
+      let value =
+        entry.value.isEmpty && entry.topic == .profiles ? nil : UnsafeRawBufferPointer(rebasing: bytes[entry.value])
+      return body(OutputRecord(topic: topic, key: key, value: value, headers: headers))
     }
   }
 

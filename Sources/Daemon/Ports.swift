@@ -92,12 +92,13 @@ public protocol ConsumerPort: OffsetCommitPort {
 public struct OutputRecord {
   public var topic: String
   public var key: UnsafeRawBufferPointer?
-  public var value: UnsafeRawBufferPointer
+  /// nil: in a compacted topic the key is to be forgotten.
+  public var value: UnsafeRawBufferPointer?
   /// Name and value of each header.
   public var headers: [(name: StaticString, value: UnsafeRawBufferPointer)]
 
   package init(
-    topic: String, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer,
+    topic: String, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
     headers: [(name: StaticString, value: UnsafeRawBufferPointer)]
   ) {
     self.topic = topic

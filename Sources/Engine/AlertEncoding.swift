@@ -6,14 +6,15 @@ import Events
 
 extension EngineTask {
   mutating func writeAlert(
-    _ kind: AlertKind, number: UInt32, status: AlertStatus, crossedAt: Instant, respondBy: Instant, overdue: Bool,
-    backfill: Bool, view: EngineView, cause: Cause
+    _ kind: AlertKind, of index: CustomerIndex, number: UInt32, status: AlertStatus, crossedAt: Instant,
+    respondBy: Instant, overdue: Bool, backfill: Bool, view: EngineView, cause: Cause
   ) {
     let id = view.customer.record.id
     let key = CustomerKey(id: id)
     let emittedAt = emission(at: view.now)
     let context = context
     let settings = context.settings
+    if settings.profiles { pendingProfiles.insert(index.number) }
     let revenue = view.customer.record.totals.netMinor
     let treatment = settings.alerts.treatments.first { revenue >= $0.revenueAtLeast.minorUnits }
     outputs.append(.churnAlerts, key: id, emittedAt: emittedAt, json: &json) { json in

@@ -255,7 +255,8 @@ extension EngineTask {
     let overdue = emitted > respondBy
     if overdue { counters.overdue += 1 }
     writeAlert(
-      kind, number: open.number, status: .raised, crossedAt: crossedAt, respondBy: respondBy, overdue: overdue,
+      kind, of: index, number: open.number, status: .raised, crossedAt: crossedAt, respondBy: respondBy,
+      overdue: overdue,
       backfill: backfill, view: emitted > view.now ? self.view(index, at: emitted) : view, cause: cause)
     table.markDirty(index)
   }
@@ -280,7 +281,7 @@ extension EngineTask {
     state[kind] = OpenAlert()
     if case .expired = status { counters.expired += 1 } else { counters.resolved += 1 }
     writeAlert(
-      kind, number: open.number, status: status, crossedAt: Instant(seconds: Int64(open.crossedAtSeconds)),
+      kind, of: index, number: open.number, status: status, crossedAt: Instant(seconds: Int64(open.crossedAtSeconds)),
       respondBy: respondBy, overdue: false, backfill: false, view: view, cause: cause)
   }
 

@@ -60,7 +60,7 @@ public struct EngineSettings: Sendable {
   /// Reporting currency, for outputs: ISO 4217 code and its number of decimal places (0...4).
   public var currencyCode = "CNY"
   public var currencyExponent = 2
-  /// Also write a customer's profile when its tags change.
+  /// Also write a customer's profile when it has changed, once an epoch.
   public var profiles = false
   /// Names for `Origin.topic`.
   public var topicNames: [String] = []

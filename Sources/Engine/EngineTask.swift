@@ -194,6 +194,7 @@ public struct EngineTask: ~Copyable {
       due = min(due, updateAlerts(index, before: before, now: now, upTo: due, cause: cause))
     }
     schedule(index, due: due)
+    if context.settings.profiles { pendingProfiles.insert(index.number) }
 
     if isBehind {
       counters.late += 1

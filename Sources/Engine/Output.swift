@@ -38,7 +38,7 @@ public struct OutputBuffer: Sendable {
     public var key: Range<Int>
     /// Deterministic CloudEvents id, ASCII.
     public var id: Range<Int>
-    /// JSON, without a line end.
+    /// JSON, without a line end; empty: of a profile that there is none any more.
     public var value: Range<Int>
     /// The task's clock at emission, header `ce_time`.
     public var emittedAt: Instant

@@ -91,6 +91,31 @@ extension OutputBuffer {
   }
 }
 
+extension OutputBuffer {
+  /// Likewise, where the id goes by what `value` has written.
+  mutating func append(
+    _ topic: OutputTopic, key: UnsafeRawBufferPointer, emittedAt: Instant, json: inout JSONWriter,
+    value: (inout JSONWriter) -> Void, id: (inout JSONWriter, _ value: UnsafeRawBufferPointer) -> Void
+  ) {
+    json.removeAll()
+    key.withMemoryRebound(to: UInt8.self) { json.literal($0) }
+    let valueStart = json.count
+    json.beginRecord()
+    value(&json)
+    let idStart = json.count
+    let start = bytes.count
+    bytes.append(contentsOf: json.bytes)
+    let written = start + valueStart..<start + idStart
+    json.removeAll()
+    bytes.withUnsafeBytes { id(&json, UnsafeRawBufferPointer(rebasing: $0[written])) }
+    bytes.append(contentsOf: json.bytes)
+    entries.append(
+      Entry(
+        topic: topic, key: start..<start + valueStart, id: start + idStart..<bytes.count, value: written,
+        emittedAt: emittedAt))
+  }
+}
+
 /// One tag change, ready to be written. Flat: nothing is retained on its way.
 struct TagChange {
   /// Of the rule, in the texts given beside it.

@@ -1,11 +1,12 @@
 // A customer's profile as JSON: tags and the main features, as of one instant.
 
+import CXXHash
 import Customers
 import Events
 import Rules
 
 extension EngineTask {
-  /// Writes the profiles of customers whose tags changed since the last call: once each, in order of customer id.
+  /// Writes the profiles of customers who changed since the last call: once each, in order of customer id.
   public mutating func flushProfiles() {
     if pendingProfiles.isEmpty { return }
     let changed = pendingProfiles.map { CustomerIndex(number: $0) }
@@ -59,15 +60,7 @@ extension EngineTask {
     let record = view.customer.record
     let context = context
     let symbols = UnsafePointer(symbols)
-    outputs.append(.profiles, key: record.id, emittedAt: now, json: &json) { id in
-      id.literal("p-")
-      CustomerKey(id: record.id).write(to: &id)
-      id.literal("-")
-      id.decimal(Int64(record.header.sequence))
-      // Without a change of tags a profile still ages.
-      id.literal("-")
-      id.decimal(now.microseconds)
-    } value: { json in
+    outputs.append(.profiles, key: record.id, emittedAt: now, json: &json) { json in
       json.beginObject()
       json.key("customer")
       json.string(record.id)
@@ -122,6 +115,21 @@ extension EngineTask {
       }
       json.endArray()
       json.endObject()
+    } id: { id, value in
+      id.profileID(of: record)
+      // A late event may change what a profile says, and neither its instant nor its tags.
+      id.hex(tw_xxh3_64(value.baseAddress, value.count, 0))
+    }
+  }
+
+  /// In a compacted topic the customer's profile goes with its record: an empty value, which is written as none.
+  mutating func writeProfileEnd(_ index: CustomerIndex, at now: Instant) {
+    let record = table.record(index)
+    outputs.append(.profiles, key: record.id, emittedAt: emission(at: now), json: &json) { _ in
+    } id: { id, _ in
+      id.profileID(of: record)
+      id.literal("end-")
+      id.decimal(now.microseconds)
     }
   }
 }
@@ -146,6 +154,15 @@ enum ProfileFeatures {
 }
 
 extension JSONWriter {
+  /// But for its last part.
+  fileprivate mutating func profileID(of record: CustomerRecord) {
+    literal("p-")
+    CustomerKey(id: record.id).write(to: &self)
+    literal("-")
+    decimal(Int64(record.header.sequence))
+    literal("-")
+  }
+
   fileprivate mutating func recentEvents(_ type: EventType, _ counts: CustomerView.RecentEvents) {
     key(type.name)
     beginObject()

@@ -36,7 +36,10 @@ extension EngineTask {
     endAlerts(of: index, view: view)
     let stub = CustomerStub(sequence: record.header.sequence, alertNumber: record.alerts.lastNumber)
     if !stub.isEmpty { stubs.insert(stubHash(of: record.id), stub) }
-    pendingProfiles.remove(index.number)
+    if context.settings.profiles {
+      pendingProfiles.remove(index.number)
+      writeProfileEnd(index, at: now)
+    }
     table.remove(index)
     evictions += 1
   }

@@ -258,7 +258,8 @@ package final class ModelProducer: ProducerPort {
     }
     queue.append(
       ModelKafka.Output(
-        topic: record.topic, key: record.key.map { Array($0) } ?? [], value: Array(record.value), id: ceID,
+        topic: record.topic, key: record.key.map { Array($0) } ?? [], value: record.value.map { Array($0) } ?? [],
+        id: ceID,
         headers: headers))
     guard queuedSince == nil else { return }
     queuedSince = now

@@ -294,7 +294,7 @@ final class FakeProducer: ProducerPort {
       id = String(decoding: header.value, as: UTF8.self)
     }
     let output = FakeCluster.Output(
-      topic: record.topic, key: record.key.map { Array($0) } ?? [], value: Array(record.value), id: id)
+      topic: record.topic, key: record.key.map { Array($0) } ?? [], value: record.value.map { Array($0) } ?? [], id: id)
     guard isTransactional else {
       if faults.chance(faults.abortPercent) { failed += 1 } else { cluster.outputs.append(output) }
       return

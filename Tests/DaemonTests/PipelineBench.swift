@@ -239,7 +239,7 @@ final class ScriptedProducer: ProducerPort {
   func produce(_ record: OutputRecord) throws(KafkaError) {
     let id = record.headers.first { "\($0.name)" == "ce_id" }.map { String(decoding: $0.value, as: UTF8.self) } ?? ""
     hasProduced = true
-    open.append((id, String(decoding: record.value, as: UTF8.self)))
+    open.append((id, record.value.map { String(decoding: $0, as: UTF8.self) } ?? ""))
   }
   func sendOffsets(_ offsets: [PartitionOffset], membership: any GroupMembership, timeoutMilliseconds: Int32)
     -> TransactionOutcome

@@ -96,7 +96,8 @@ struct CrashExpectation: Sendable {
     verdict.match("alert", alertsOnce.map { ($0.id, Fields.withoutOrigin($0.value)) }, alerts)
 
     var last: [String: String] = [:]
-    for profile in liveProfiles { last[profile.key] = profile.value }
+    // Empty: the customer was evicted.
+    for profile in liveProfiles { last[profile.key] = profile.value.isEmpty ? nil : profile.value }
     verdict.match("profile", last.map { ($0.key, $0.value) }, profiles)
 
     return verdict

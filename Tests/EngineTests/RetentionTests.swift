@@ -121,7 +121,9 @@ struct RetentionTests {
     task.flushProfiles()
     said.take(&task.outputs)
     let profiles = said.lines.filter { $0.hasPrefix("customer-profiles ") }
-    #expect(profiles.map { $0.split(separator: " ")[1] } == ["c"])
+    // Of who is gone it is said that there is none: an empty value.
+    #expect(profiles.map { $0.split(separator: " ")[1] } == ["a", "b", "c"])
+    #expect(profiles.map { $0.hasSuffix("\n") } == [true, false, false])
     for index in task.customersByID() { task.emitProfile(of: index) }
     task.emitProfiles(in: 0..<task.placeCount)
     said = Said()
