@@ -109,7 +109,7 @@ enum SegmentFormat {
       event.type = names.type(name) ?? .activity
     } else if type.equals("identify") {
       event.type = .profileUpdate
-      try profile(document, into: &event)
+      profile(document, into: &event)
     } else if type.equals("page") || type.equals("screen") {
       event.type = .pageView
     } else if type.equals("alias") {
@@ -120,16 +120,50 @@ enum SegmentFormat {
     }
 
     event.id = try document.text(Slot.messageID)
+    if event.type.concernsOrders || event.type == .addToCart {
+      try purchase(document, into: &event)
+    } else {
+      interest(document, into: &event)
+    }
+  }
+
+  /// Of events that money depends on: a field that cannot be read makes the event wrong.
+  private static func purchase(_ document: ScannedDocument, into event: inout Event) throws(RejectReason) {
     let order = try document.text(Slot.order)
     if !order.isEmpty { event.orderHash = order.hash() }
     event.hasCoupon = try !document.text(Slot.coupon).isEmpty
     event.category = try document.cleaned(Slot.category)
-    event.channel = try document.cleaned(
-      document.node(Slot.channel) ?? document.node(Slot.contextChannel) ?? document.node(Slot.topChannel))
+    event.channel = try document.cleaned(channel(document))
     event.product = try document.text(Slot.productID)
     if event.product.isEmpty { event.product = try document.text(Slot.sku) }
     event.quantity = try document.quantity(document.node(Slot.quantity))
     try amounts(document, into: &event)
+  }
+
+  /// Of all others: their properties are the sender's own, so that a `value` is no amount. What is not text is not there.
+  private static func interest(_ document: ScannedDocument, into event: inout Event) {
+    func name(_ node: ScannedDocument.Node?) -> ByteSlice { (try? document.cleaned(node)) ?? .empty }
+    func text(_ node: ScannedDocument.Node?) -> ByteSlice {
+      (try? document.text(node, limit: document.limits.maxTextBytes)) ?? .empty
+    }
+    event.channel = name(channel(document))
+    event.category = name(document.node(Slot.category))
+    event.product = text(document.node(Slot.productID) ?? document.node(Slot.sku))
+    guard let products = document.node(Slot.products), document.isKind(products, TW_JSON_ARRAY) else { return }
+    var index = document.index(of: products) + 1
+    while index < Int(products.pointee.next), event.category.isEmpty || event.product.isEmpty {
+      let product = document.nodes + index
+      index = Int(product.pointee.next)
+      guard document.isKind(product, TW_JSON_OBJECT) else { continue }
+      if event.category.isEmpty { event.category = name(document.child("category", of: product)) }
+      if event.product.isEmpty {
+        event.product = text(document.child("product_id", of: product) ?? document.child("sku", of: product))
+      }
+    }
+  }
+
+  private static func channel(_ document: ScannedDocument) -> ScannedDocument.Node? {
+    document.node(Slot.channel) ?? document.node(Slot.contextChannel) ?? document.node(Slot.topChannel)
   }
 
   /// When all three are there: `receivedAt - (sentAt - originalTimestamp)`, which takes the device's wrong clock out.
@@ -192,14 +226,15 @@ enum SegmentFormat {
     }
   }
 
-  private static func profile(_ document: ScannedDocument, into event: inout Event) throws(RejectReason) {
+  /// Traits are the sender's own too: what cannot be read is not there.
+  private static func profile(_ document: ScannedDocument, into event: inout Event) {
     func node(_ trait: Trait) -> ScannedDocument.Node? {
       document.node(Slot.traits + trait.rawValue) ?? document.node(Slot.contextTraits + trait.rawValue)
     }
-    event.profile.birthDate = try document.birthDate(node(.birthday) ?? node(.birthDate), at: event.time)
-    event.profile.gender = try document.gender(node(.gender))
-    event.profile.region = try document.attribute(node(.region) ?? node(.state))
-    event.profile.occupation = try document.attribute(node(.occupation) ?? node(.title))
+    event.profile.birthDate = try? document.birthDate(node(.birthday) ?? node(.birthDate), at: event.time)
+    event.profile.gender = try? document.gender(node(.gender))
+    event.profile.region = (try? document.attribute(node(.region) ?? node(.state))) ?? .empty
+    event.profile.occupation = (try? document.attribute(node(.occupation) ?? node(.title))) ?? .empty
   }
 }
 
