@@ -25,9 +25,10 @@ extension CustomerRecord {
       start: pointer(.recent)?.assumingMemoryBound(to: RecentEvent.self), count: count(.recent))
   }
 
-  func hasSeen(eventHash: UInt64) -> Bool {
+  /// - Parameter oldest: what was seen before this is forgotten, though it may not have made room yet.
+  func hasSeen(eventHash: UInt64, after oldest: Instant) -> Bool {
     if eventHash == 0 { return false }
-    for event in recent where event.idHash == eventHash { return true }
+    for event in recent where event.idHash == eventHash { return event.arrivedSeconds >= oldest.secondsClamped }
     return false
   }
 

@@ -157,7 +157,7 @@ public struct EngineTask: ~Copyable {
     if isNew {
       begin(index)
     } else {
-      if table.isDuplicate(event, of: index) {
+      if table.isDuplicate(event, of: index, within: context.records.limits.recentEventSpan) {
         counters.duplicates += 1
         return .duplicate
       }
