@@ -86,9 +86,9 @@ extension EngineTask {
   }
 }
 
-/// Probabilities leave with six digits: libm may differ in the last bits from machine to machine.
-func rounded(_ probability: Double) -> Double {
-  (probability * 1e6).rounded() / 1e6
+/// What comes from the C library's functions leaves with six digits: they may differ in the last bits from machine to machine.
+func rounded(_ number: Double) -> Double {
+  (number * 1e6).rounded() / 1e6
 }
 
 extension JSONWriter {

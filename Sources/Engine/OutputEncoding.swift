@@ -191,7 +191,7 @@ extension JSONWriter {
     if number.isNaN { return }
     separate()
     literal(deciding.key, of: context.texts)
-    self.number(number, isMoney: deciding.isMoney, context: context)
+    self.number(number, deciding.form, context: context)
   }
 
   /// What a feature is in a view; null when it has no value.
@@ -204,12 +204,19 @@ extension JSONWriter {
       }
       if !isPresent { null() }
     } else {
-      number(view.number(deciding.feature), isMoney: deciding.isMoney, context: context)
+      number(view.number(deciding.feature), deciding.form, context: context)
     }
   }
 
-  private mutating func number(_ number: Double, isMoney: Bool, context: EngineContext) {
-    if !isMoney { return double(number) }
+  private mutating func number(_ number: Double, _ form: NumberForm, context: EngineContext) {
+    switch form {
+    case .exact: double(number)
+    case .rounded: double(rounded(number))
+    case .money: money(number, context: context)
+    }
+  }
+
+  private mutating func money(_ number: Double, context: EngineContext) {
     if number.isNaN {
       null()
     } else if number == number.rounded(), number.magnitude < 9e15 {

@@ -14,9 +14,26 @@ struct TextRange {
 struct DecidingFeature {
   var feature: Feature
   var isText: Bool
-  var isMoney: Bool
+  var form: NumberForm
   /// `"orders.count(90d)":`
   var key: TextRange
+}
+
+/// How a feature's number is written.
+enum NumberForm {
+  case exact
+  /// From minor units.
+  case money
+  /// It comes from the C library's functions: six digits, see `rounded`.
+  case rounded
+
+  init(_ feature: Feature) {
+    switch feature {
+    case _ where feature.type == .money: self = .money
+    case .churnProbability, .lostProbability, .topCategoryShare, .topChannelShare: self = .rounded
+    default: self = .exact
+    }
+  }
 }
 
 /// What a rule's tag changes look like, and how its stored values are to be read: flat, so that reading it retains nothing.
@@ -128,7 +145,7 @@ private struct RuleTextsBuilder {
 
   private mutating func deciding(_ feature: Feature) -> DecidingFeature {
     DecidingFeature(
-      feature: feature, isText: feature.type == .text, isMoney: feature.type == .money,
+      feature: feature, isText: feature.type == .text, form: NumberForm(feature),
       key: add(string: feature.name, then: ":"))
   }
 
