@@ -151,11 +151,18 @@ public struct Importer {
           + "quotes, or the row cut?")
     }
     let values = RowValues(row: row, columns: columns.byName)
-    for (number, filter) in map.filters.enumerated() where values.holds(filter.condition) {
-      report.filtered[number].rows += 1
-      return
+    let found: Int?
+    do throws(NotANumber) {
+      for (number, filter) in map.filters.enumerated() where try values.holds(filter.condition) {
+        report.filtered[number].rows += 1
+        return
+      }
+      found = try values.firstEvent(of: map)
+    } catch {
+      return reject(
+        row, path, "'\(error.text)' in column '\(error.column)' is no number, and the map compares it with one")
     }
-    guard let ruleNumber = map.events.firstIndex(where: { $0.when.map(values.holds) ?? true }) else {
+    guard let ruleNumber = found else {
       return reject(row, path, "no event of the map takes this row; add an event or a filter for it")
     }
     let rule = map.events[ruleNumber]
@@ -247,6 +254,12 @@ public struct Importer {
   }
 }
 
+/// A value that is compared with a number.
+private struct NotANumber: Error {
+  let column: String
+  let text: String
+}
+
 /// One row's values by column name.
 private struct RowValues {
   let row: Row
@@ -261,21 +274,38 @@ private struct RowValues {
     return value
   }
 
-  func holds(_ condition: ImportMap.Condition) -> Bool {
+  func holds(_ condition: ImportMap.Condition) throws(NotANumber) -> Bool {
     switch condition {
-    case .isEmpty(let column): self[column].isEmpty
-    case .equals(let column, let text): self[column].elementsEqual(text.utf8)
-    case .startsWith(let column, let text): self[column].starts(with: text.utf8)
-    case .below(let column, let limit): compare(column, limit) { $0 < $1 }
-    case .above(let column, let limit): compare(column, limit) { $1 < $0 }
-    case .all(let list): list.allSatisfy(holds)
-    case .not(let inner): !holds(inner)
+    case .isEmpty(let column): return self[column].isEmpty
+    case .equals(let column, let text): return self[column].elementsEqual(text.utf8)
+    case .startsWith(let column, let text): return self[column].starts(with: text.utf8)
+    case .below(let column, let limit): return try compare(column, limit) { $0 < $1 }
+    case .above(let column, let limit): return try compare(column, limit) { $1 < $0 }
+    case .all(let list):
+      for inner in list where try !holds(inner) { return false }
+      return true
+    case .not(let inner): return try !holds(inner)
     }
   }
 
-  /// False where either is no number.
-  private func compare(_ column: String, _ limit: String, _ order: (Decimal, Decimal) -> Bool) -> Bool {
-    guard let value = Decimal(self[column]), let limit = Decimal(limit.utf8) else { return false }
+  /// The number of the first event of the map that takes the row.
+  func firstEvent(of map: ImportMap) throws(NotANumber) -> Int? {
+    for (number, event) in map.events.enumerated() {
+      guard let condition = event.when else { return number }
+      if try holds(condition) { return number }
+    }
+    return nil
+  }
+
+  /// False where the column is empty.
+  private func compare(
+    _ column: String, _ limit: String, _ order: (Decimal, Decimal) -> Bool
+  ) throws(NotANumber) -> Bool {
+    let text = self[column]
+    guard !text.isEmpty, let limit = Decimal(limit.utf8) else { return false }
+    guard let value = Decimal(text) else {
+      throw NotANumber(column: column, text: String(decoding: text, as: UTF8.self))
+    }
     return order(value, limit)
   }
 

@@ -84,6 +84,28 @@ private func run(_ yaml: String, _ csv: [UInt8]) throws -> (ImportReport, [Strin
   #expect(report.rejections[3].reason.contains("not closed"))
 }
 
+@Test("a number that cannot be read is said, not filtered away by a comparison with it") func unreadableNumbers() throws
+{
+  let yaml =
+    header + "filters:\n  - { name: free, when: { not: { above: { price: 0 } } } }\n"
+    + "  - { name: many, when: { all: [{ equals: { who: c-2 } }, { above: { quantity: 10 } }] } }\n" + orders
+  let csv = """
+    when,who,invoice,quantity,price
+    2026-03-01 08:00:00,c-1,1,1,"2,55"
+    2026-03-01 08:00:00,c-1,2,1,0
+    2026-03-01 08:00:00,c-1,3,1,
+    2026-03-01 08:00:00,c-2,4,1O,1
+    2026-03-01 08:00:00,c-1,5,1,1
+    """
+  let (report, lines) = try run(yaml, Array(csv.utf8))
+  #expect(report.rows == 5 && report.filteredRows == 2 && report.applied == 1 && lines.count == 1)
+  #expect(
+    report.rejections.map(\.reason) == [
+      "'2,55' in column 'price' is no number, and the map compares it with one",
+      "'1O' in column 'quantity' is no number, and the map compares it with one",
+    ])
+}
+
 @Test(
   "fields are never taken from a row that has more or fewer than the file",
   arguments: [
