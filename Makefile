@@ -15,7 +15,11 @@ TEST_FLAGS = $(BUILD_FLAGS) --disable-testable-imports
 BINARY = .build/release/tidewatch
 SOURCES = Package.swift Sources Tests
 
-.PHONY: help deps build test test-threads torture measure bench bench-page counts demo check check-data simulate planted fuzz format format-check clean
+# Where `make install` puts things; DESTDIR comes before all of it.
+PREFIX ?= /usr
+DESTDIR ?=
+
+.PHONY: help deps build install test test-threads torture measure bench bench-page counts demo check check-data simulate planted fuzz format format-check clean
 
 help:
 	@echo "make demo           install what is missing, build, and run the main job on an embedded broker (Ctrl-C ends it)"
@@ -27,6 +31,7 @@ help:
 	@echo "make counts         hold allocations and instructions per event to their thresholds (instructions: with valgrind)"
 	@echo "make bench-page     put the results of make bench into the documentation"
 	@echo "make build          install what is missing and build $(BINARY)"
+	@echo "make install        what a server needs, without the toolchain: DESTDIR=/tmp/package PREFIX=/usr"
 	@echo "make simulate       run the daemon against a modelled Kafka, disk and clock: SEEDS=10000, or SEED=N"
 	@echo "make planted        see whether the simulator finds planted defects"
 	@echo "make check          check the configuration in config/"
@@ -42,6 +47,18 @@ deps:
 
 build: deps
 	$(SWIFT) build $(BUILD_FLAGS) --product tidewatch
+
+# The program looks for Swift's runtime beside itself: it lies there, and a link to it in bin.
+LIBRARY = $(DESTDIR)$(PREFIX)/lib/tidewatch
+install: build
+	install -d $(LIBRARY) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/tidewatch $(DESTDIR)/etc/tidewatch
+	install $(BINARY) $(LIBRARY)/tidewatch
+	ldd $(BINARY) | awk '$$3 ~ /\/swift\/linux\// { print $$3 }' | xargs -I{} install -m 644 {} $(LIBRARY)
+	ln -sf ../lib/tidewatch/tidewatch $(DESTDIR)$(PREFIX)/bin/tidewatch
+	install -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/tidewatch
+	install -D -m 644 deploy/systemd/tidewatch.service $(DESTDIR)$(PREFIX)/lib/systemd/system/tidewatch.service
+	for file in tidewatch.yaml tags.yaml; do \
+	  test -e $(DESTDIR)/etc/tidewatch/$$file || install -m 640 config/$$file $(DESTDIR)/etc/tidewatch; done
 
 test: deps
 	$(SWIFT) test $(TEST_FLAGS) $(ARGS)
