@@ -11,16 +11,16 @@ extension Configuration {
   public static func load(
     file: String, environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws(ConfigurationError) -> Configuration {
-    let text: String
-    do {
-      text = try String(contentsOfFile: file, encoding: .utf8)
-    } catch {
-      throw ConfigurationError([
-        ConfigurationIssue(
-          file: file, position: nil,
-          message: "cannot be read as UTF-8 text (\(error.localizedDescription)); check --config")
-      ])
+    func unreadable(_ why: String) -> ConfigurationError {
+      ConfigurationError([ConfigurationIssue(file: file, position: nil, message: "\(why); check --config")])
     }
+    var status = stat()
+    if stat(file, &status) != 0 { throw unreadable("cannot be read: \(String(cString: strerror(errno)))") }
+    guard status.st_mode & S_IFMT != S_IFDIR else { throw unreadable("is a directory, not a file") }
+    guard let bytes = FileManager.default.contents(atPath: file) else {
+      throw unreadable("cannot be read: may this user read it?")
+    }
+    guard let text = String(data: bytes, encoding: .utf8) else { throw unreadable("is not UTF-8 text") }
     return try load(text: text, file: file, environment: environment)
   }
 

@@ -108,7 +108,7 @@ final class Section {
       let hint = nearest(to: name, among: known).map { "; did you mean '\($0)'?" }
       let place = path.isEmpty ? "" : " in '\(path)'"
       findings.add(
-        "unknown key '\(name)'\(place)\(hint ?? "; known here: \(known.sorted().joined(separator: ", "))")",
+        "unknown key '\(name)'\(place)\(hint ?? "; known here: \(Set(known).sorted().joined(separator: ", "))")",
         at: entry.key)
     }
   }

@@ -74,6 +74,12 @@ package struct AdminServer: Sendable {
     try await server.run()
   }
 
+  /// What the system says, without the library's own words.
+  package static func reason(_ error: any Error) -> String {
+    guard case SocketError.failed(_, let code, _) = error else { return "\(error)" }
+    return String(cString: strerror(code))
+  }
+
   private func makeServer() throws -> HTTPServer {
     if address.host == "[::1]" {
       return HTTPServer(address: try .inet6(ip6: "::1", port: address.port), logger: .disabled)

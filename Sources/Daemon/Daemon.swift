@@ -94,8 +94,9 @@ public struct Daemon: Sendable {
       do { try await server.run() } catch {
         if Task.isCancelled { return }
         log.error(
-          "nobody hears /readyz and /metrics: cannot listen on \(address.host):\(address.port): \(error). If another process "
-            + "does, perhaps another tidewatch, stop it or change admin.listen, then restart")
+          "nobody hears /readyz and /metrics: cannot listen on \(address.host):\(address.port): "
+            + "\(AdminServer.reason(error)). If another process does, perhaps another tidewatch, stop it or change "
+            + "admin.listen, then restart")
       }
     }
   }

@@ -21,6 +21,7 @@ extension DataPlane {
     var counters = pastCounters
     for task in orderedTasks { counters.add(task.logic.counters) }
     snapshot.counters = counters
+    if let warning = rejections.see(counters, at: now) { settings.log.warning(warning) }
     snapshot.memoryUsed = memoryUsed
     snapshot.partitions = partitionSnapshots()
     published.write(snapshot)
@@ -44,8 +45,8 @@ extension DataPlane {
       case .stalled(let stalled):
         shown.isStalled = true
         shown.detail =
-          "the clock stands still because \(stalled.map { topics[$0] }.joined(separator: ", ")) did not grow for "
-          + settings.configuration.sourceStall.text
+          "the clock stands still until \(stalled.map { topics[$0] }.joined(separator: ", ")) grows: it was not seen to "
+          + "for \(settings.configuration.sourceStall.text), or since this start"
       case .catchingUp(let lagging):
         shown.detail = "catching up with \(lagging.map { topics[$0] }.joined(separator: ", "))"
       case .eventTime: break

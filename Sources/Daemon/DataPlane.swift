@@ -120,6 +120,7 @@ package final class DataPlane {
 
   var epoch = OpenEpoch(openedAt: 0)
   var moreDue = false
+  var rejections = RejectionWatch()
   /// The tasks were taken back in the middle of a batch: the rest of it is ahead of them and will be fetched again.
   var isBatchStale = false
   var memory: MemoryGate

@@ -28,7 +28,6 @@ final class EngineLogic: TaskLogic {
   private var engineBase = EngineCounters()
   private var evictionsBase = 0
   private var overflowsBase = RecordCounters()
-  private var deadLetters: [Int]
 
   init(_ setup: EngineFactory, partition: Int32, partitionCount: Int32, seed: UInt64) {
     self.setup = setup
@@ -39,7 +38,6 @@ final class EngineLogic: TaskLogic {
     taskClock = setup.makeClock(startingAt: .distantPast, reached: [:])
     decoders = setup.makeDecoders()
     own = TaskCounters(topics: decoders.count)
-    deadLetters = [Int](repeating: 0, count: RejectReason.allCases.count)
   }
 
   deinit {

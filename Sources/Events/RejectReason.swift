@@ -62,7 +62,7 @@ public enum RejectReason: String, Error, CaseIterable, Sendable {
     case .badCustomer: "The customer id is neither text nor a whole number. Send it as a string."
     case .customerTooLong: "The customer id is longer than limits.customer_id_bytes. Send a shorter id."
     case .missingType: "The event has no type. Set type (Segment: type, and event for track)."
-    case .badType: "The event's type is not text. Send type as a string such as order_paid."
+    case .badType: "The event's type is neither text nor a number. Send type as a string such as order_paid."
     case .missingReference: "identity_link needs other, and alert_ack needs alert_id. Send the id it refers to."
     case .missingTimestamp: "The event has no time. Set ts (Segment: timestamp or originalTimestamp)."
     case .badTimestamp:
@@ -87,7 +87,8 @@ public enum RejectReason: String, Error, CaseIterable, Sendable {
     case .keyMismatch: "The record's key differs from the customer in its body. Produce events keyed by customer id."
     case .wrongPartition:
       "The key does not belong to this partition. Use one partitioner, and set it as the topic's partitioner."
-    case .tooLate: "The event is older than the lateness horizon. Replay it from a file, or raise the horizon."
+    case .tooLate:
+      "The event is older than the lateness horizon. Raise lateness, or load history before the daemon first reads the topic."
     case .skipped: "An operator skipped this record. Nothing to do."
     }
   }
