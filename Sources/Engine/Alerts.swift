@@ -1,7 +1,8 @@
 // Churn alerts: who is raised, resolved, expired, and when to look again.
 //
 // A purchase starts a silence. Born below the clear threshold it arms the customer; born at or above the raise threshold
-// it disarms; in between nothing changes. In a silence each kind is raised at most once:
+// it disarms; in between nothing changes, but a first purchase arms: nothing was above before. In a silence each kind is raised
+// at most once:
 //   churn   armed, and the churn probability reaches the raise threshold
 //   lost    1 - P(alive) reaches the lost threshold after the purchase
 //   silent  not armed and not alerted by `churn` in this silence: `silentAfter` has passed since the purchase
@@ -71,7 +72,7 @@ extension EngineContext {
     let born = model.churnProbability(history, at: history.last)
     if born >= model.raiseThreshold {
       state.set.remove(.armed)
-    } else if born < model.clearThreshold {
+    } else if born < model.clearThreshold || history.repeats == 0 {
       state.set.formUnion([.armed, .everArmed])
     }
   }

@@ -80,7 +80,7 @@ struct AlertScan {
     look(at: now)
   }
 
-  /// Whether the customer's last purchase was born below the clear or above the raise threshold.
+  /// Whether the customer's last purchase was born below the clear or above the raise threshold; a first one arms wherever it is not above.
   private mutating func judge() {
     guard let history, let model else {
       isArmed = false
@@ -88,7 +88,7 @@ struct AlertScan {
     }
     let born = model.churnProbability(history, at: history.last)
     if born >= model.raiseThreshold { isArmed = false }
-    if born < model.clearThreshold {
+    if born < model.clearThreshold || history.repeats == 0 && born < model.raiseThreshold {
       isArmed = true
       wasArmed = true
     }

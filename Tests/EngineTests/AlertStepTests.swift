@@ -104,6 +104,19 @@ struct AlertStepTests {
     #expect(steps.task.sums().everArmed == 0)
   }
 
+  @Test("MODELS: unarmed is who is born above the threshold, not who begins between it and the clear threshold")
+  func aFirstPurchaseBornInBetweenArms() throws {
+    let model = try ChurnModelPreset.cdnow.model(horizon: .days(310))
+    let only = PurchaseHistory(first: at(Self.purchases[0]), last: at(Self.purchases[0]), repeats: 0)
+    let born = model.churnProbability(only, at: only.last)
+    try #require(born >= model.clearThreshold && born < model.raiseThreshold)
+    let churn = try Self.crossing(model.raiseCrossing(only))
+    let steps = Steps(try TestSettings.make(churn: model), alerts: true)
+    try steps.apply(order(.orderPaid, "o", Self.purchases[0], amount: 1), says: [])
+    try steps.advance(to: instantText(churn), says: [Self.line("churn", "raised", 1, churn)])
+    #expect(steps.task.sums().everArmed == 1)
+  }
+
   @Test func aCancelledOrderTakesTheSilenceBack() throws {
     let steps = Steps(try TestSettings.make(), alerts: true)
     try buy(steps)
