@@ -156,6 +156,9 @@ public struct Configuration: Sendable {
     public var ordersPerCustomer = 1_024
     public var cartItems = 64
     public var categorySlots = 16
+    /// Distinct categories, channels, regions and occupations of a partition, `(other)` included. 256...65,536: what a tag can
+    /// name.
+    public var names = 65_536
     public var categoryHalfLife = TimeSpan.days(30)
   }
 

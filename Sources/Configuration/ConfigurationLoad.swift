@@ -261,6 +261,7 @@ extension Configuration {
     l.ordersPerCustomer = s.integer("orders_per_customer", l.ordersPerCustomer, in: 16...65_535)
     l.cartItems = s.integer("cart_items", l.cartItems, in: 1...1_000)
     l.categorySlots = s.integer("category_slots", l.categorySlots, in: 4...64)
+    l.names = s.integer("names", l.names, in: 256...65_536)
     l.categoryHalfLife = s.span("category_half_life", l.categoryHalfLife, in: .hours(1) ... .days(3650))
     s.finish()
     return l

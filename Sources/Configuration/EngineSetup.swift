@@ -35,6 +35,7 @@ extension Configuration {
     settings.records.maxOrders = limits.ordersPerCustomer
     settings.records.maxCartItems = limits.cartItems
     settings.records.preferenceSlots = limits.categorySlots
+    settings.records.maxSymbols = limits.names
     settings.records.preferenceHalfLife = limits.categoryHalfLife
     return settings
   }

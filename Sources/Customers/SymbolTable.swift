@@ -20,7 +20,7 @@ public struct SymbolTable: ~Copyable {
   /// The most names it takes, `(other)` included; at most `largestLimit`.
   public let limit: Int
   public private(set) var count = 0
-  /// Names beyond `limit` that became `.other`.
+  /// How often a name beyond `limit` became `.other`.
   public private(set) var overflow = 0
   /// Names from here on are not in a checkpoint yet.
   public private(set) var savedCount = 2

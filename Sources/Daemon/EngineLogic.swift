@@ -28,6 +28,7 @@ final class EngineLogic: TaskLogic {
   private var engineBase = EngineCounters()
   private var evictionsBase = 0
   private var overflowsBase = RecordCounters()
+  private var leftOutBase = 0
 
   init(_ setup: EngineFactory, partition: Int32, partitionCount: Int32, seed: UInt64) {
     self.setup = setup
@@ -164,6 +165,7 @@ final class EngineLogic: TaskLogic {
     engineBase = engine.counters
     evictionsBase = engine.evictions
     overflowsBase = engine.recordCounters
+    leftOutBase = engine.leftOutNames
   }
 
   var outputs: OutputBuffer { engine.outputs }
@@ -201,6 +203,7 @@ final class EngineLogic: TaskLogic {
     all.customers = engine.customerCount
     all.evictions = engine.evictions - evictionsBase
     all.overflows = engine.recordCounters.since(overflowsBase)
+    all.leftOutNames = engine.leftOutNames - leftOutBase
     return all
   }
 }

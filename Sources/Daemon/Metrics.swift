@@ -30,6 +30,10 @@ enum Metrics {
     ) { add in
       for (what, count) in s.counters.overflows.named { add(["what": what], Double(count)) }
     }
+    out.family(
+      "tidewatch_names_left_out_total", "counter",
+      "Categories, channels, regions and occupations read as (other): their partition has limits.names of them."
+    ) { $0([:], Double(s.counters.leftOutNames)) }
     out.family("tidewatch_customers", "gauge", "Customers in the state of this process.") {
       $0([:], Double(s.counters.customers))
     }

@@ -94,6 +94,8 @@ public struct TaskCounters: Sendable, Hashable {
   public var evictions = 0
   /// What customers' records had no room for.
   public var overflows = RecordCounters()
+  /// How often a name was read as `(other)`: the partition has `limits.names` already.
+  public var leftOutNames = 0
 
   public init(topics: Int) {
     events = [[Int]](repeating: [Int](repeating: 0, count: Result.allCases.count), count: topics)
@@ -112,6 +114,7 @@ public struct TaskCounters: Sendable, Hashable {
     customers += other.customers
     evictions += other.evictions
     overflows.add(other.overflows)
+    leftOutNames += other.leftOutNames
   }
 }
 

@@ -8,8 +8,8 @@ extension EngineTask {
   public var nameLimit: Int { symbols.pointee.limit - Int(Symbol.other.number) - 1 }
   /// Names that it holds.
   public var nameCount: Int { symbols.pointee.count - Int(Symbol.other.number) - 1 }
-  /// Whether a name was not taken in because there were `nameLimit` already.
-  public var hasLeftOutNames: Bool { symbols.pointee.overflow > 0 }
+  /// How often a name was read as `(other)` because there were `nameLimit` already.
+  public var leftOutNames: Int { symbols.pointee.overflow }
 
   /// Hashes of its names in the order in which they came, from the one with this number (counted from 0) on.
   public func nameHashes(from number: Int) -> [UInt64] {

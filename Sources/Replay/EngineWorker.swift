@@ -95,7 +95,7 @@ struct EngineWorker: ~Copyable {
     }
     if next < batch.count { try advance(over: next..<batch.count, of: batch) }
     if let names {
-      if task.nameCount > knownNames || task.hasLeftOutNames { try names.take(&knownNames, from: task) }
+      if task.nameCount > knownNames || task.leftOutNames > 0 { try names.take(&knownNames, from: task) }
     }
     marks.append(OutputChunk.Mark(place: .end(of: batch.endLine - 1), end: marked))
     try say()

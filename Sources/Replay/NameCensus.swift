@@ -19,6 +19,6 @@ final class NameCensus: Sendable {
       $0.formUnion(new)
       return $0.count
     }
-    if count > task.nameLimit || task.hasLeftOutNames { throw TooManyNames() }
+    if count > task.nameLimit || task.leftOutNames > 0 { throw TooManyNames() }
   }
 }

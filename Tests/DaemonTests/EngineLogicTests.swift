@@ -86,6 +86,21 @@ private func paid(_ number: Int, _ customer: String, second: Int) -> String {
     #expect(counters.customers == 1)
   }
 
+  @Test("names beyond limits.names are counted, and read as (other)") func leftOutNames() throws {
+    let logic = try factory("limits: { names: 256 }\noutputs: { customer_profiles: { enabled: true } }")
+      .makeTask(partition: 0, partitionCount: 1, seed: 1)
+    for number in 0..<300 {
+      feed(
+        logic, 0, Int64(number), key: "c",
+        "{\"type\":\"search\",\"customer\":\"c\",\"ts\":1772368000000,\"category\":\"n\(number)\"}")
+    }
+    // `(other)` and the empty name are among the 256.
+    #expect(logic.counters.leftOutNames == 300 - 254)
+    try logic.endEpoch(1)
+    let categories = values(logic, .profiles).last?["categories"] as? [[String: Any]]
+    #expect(categories?.contains { $0["name"] as? String == "(other)" } == true)
+  }
+
   @Test("a hash made ahead is taken if it is of this task, and asking ahead changes nothing") func hashesMadeAhead()
     throws
   {
