@@ -100,12 +100,21 @@ private final class Bench {
         let item = batch[index]
         if item.kind == .endOfPartition { ended.insert(item.partition) }
         guard item.isRecord else { continue }
-        var id = ""
+        var headers: [String: String] = [:]
         item.forEachHeader { name, value in
-          if String(decoding: name, as: UTF8.self) == "ce_id" {
-            id = value.map { String(decoding: $0, as: UTF8.self) } ?? ""
-          }
+          headers[String(decoding: name, as: UTF8.self)] = value.map { String(decoding: $0, as: UTF8.self) } ?? ""
         }
+        let id = headers.removeValue(forKey: "ce_id") ?? ""
+        // DESIGN: CloudEvents binary-mode headers.
+        let time = Array((headers.removeValue(forKey: "ce_time") ?? "").utf8)
+        #expect(time.withUnsafeBufferPointer { Instant(rfc3339: $0) } != nil, "ce_time \(time)")
+        let types = ["out": "tidewatch.tag.changed.v1", "dead": "tidewatch.dead-letter.v1"]
+        let expected = [
+          "ce_specversion": "1.0", "ce_type": types[suffix],
+          "ce_source": "/tidewatch/\(settings.configuration.kafka.group)",
+          "content-type": "application/json",
+        ]
+        #expect(headers == expected.compactMapValues { $0 }, "\(headers)")
         outputs[Int(item.partition)].append(
           Output(
             key: item.key.map { String(decoding: $0, as: UTF8.self) } ?? "",

@@ -50,6 +50,10 @@ private func running() -> DaemonSnapshot {
     var stalled = running()
     stalled.partitions[0].isStalled = true
     #expect(AdminServer.readyz(stalled).body.contains("source_stalled"))
+    for (snapshot, value) in [(stalled, 1), (running(), 0)] {
+      let text = AdminServer.metrics(snapshot, nowMonotonic: 6_000_000).body
+      #expect(text.contains("tidewatch_clock_stalled{partition=\"4\"} \(value)\n"))
+    }
 
     var exhausted = running()
     exhausted.memoryLimit = 1_000
@@ -77,6 +81,7 @@ private func running() -> DaemonSnapshot {
     #expect(text.contains("tidewatch_dead_letters_total{reason=\"malformed_json\"} 3\n"))
     #expect(text.contains("tidewatch_alerts_total{kind=\"churn\",status=\"raised\"} 2\n"))
     #expect(text.contains("tidewatch_record_overflows_total{what=\"cart_items\"} 7\n"))
+    #expect(text.contains("tidewatch_names_left_out_total 0\n"))
     #expect(text.contains("tidewatch_lag_records{topic=\"clicks\",partition=\"4\"} 0\n"))
     #expect(text.contains("tidewatch_clock_seconds{partition=\"4\"} 1000\n"))
     #expect(text.contains("tidewatch_ready 1\n"))

@@ -25,7 +25,7 @@ extension Bench {
     }
     if options.large, options.parts.contains(.restart) {
       try withResidentDaemon(broker, customers: 10_000_000, events: 15_000_000) { topic, run, daemon, _ in
-        try measureRestart(broker, topic, run, daemon, records: 15_000_000)
+        try measureRestart(broker, topic, run, daemon, records: 15_000_000, of: "10 million names, ")
       }
     }
   }
@@ -114,7 +114,8 @@ extension Bench {
   }
 
   private func measureRestart(
-    _ broker: BenchBroker, _ topic: String, _ run: DaemonRun, _ daemon: ChildProcess, records: Int
+    _ broker: BenchBroker, _ topic: String, _ run: DaemonRun, _ daemon: ChildProcess, records: Int,
+    of size: String = ""
   ) throws {
     daemon.send(SIGTERM)
     try daemon.finish()
@@ -139,10 +140,11 @@ extension Bench {
         "\(count) customers; \(isCold ? "the state's files are not in the page cache" : "files in the page cache")"
       add(
         Figure(
-          "restart", "\(kind): process start to first new event committed", "s", restarts.map(\.first), note: note))
+          "restart", "\(size)\(kind): process start to first new event committed", "s", restarts.map(\.first),
+          note: note))
       add(
         Figure(
-          "restart", "\(kind): of which restoring the state", "s", restarts.map { $0.restored - $0.assigned }))
+          "restart", "\(size)\(kind): of which restoring the state", "s", restarts.map { $0.restored - $0.assigned }))
     }
   }
 
