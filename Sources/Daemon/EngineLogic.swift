@@ -254,7 +254,8 @@ public struct EngineFactory: TaskFactory {
 
   func makeClock(startingAt now: Instant, reached: [String: Instant]) -> TaskClock {
     TaskClock(
-      mode: settings.clockMode, required: required, sourceStall: sourceStall, startingAt: now,
+      mode: settings.clockMode, required: required, sourceStall: sourceStall, lateness: settings.records.lateness,
+      startingAt: now,
       reached: settings.topicNames.map { reached[$0] })
   }
   func makeDecoders() -> [EventDecoder] {

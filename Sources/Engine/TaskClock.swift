@@ -6,7 +6,8 @@ import Events
 ///
 /// - *Catching up*: the least, over the topics that lag, of their greatest event time less `settle`.
 /// - *Caught up* (at the end of every topic, or the newest record of a topic within `freshness` of the wall): the wall,
-///   but only while every required topic is alive.
+///   but only while every required topic is alive. The first time, a fresh record of an event beyond `lateness` shows that
+///   history is being loaded, and not that it has been read: under the wall's time the rest of it would be too late.
 /// - *Stalled* (a required topic did not grow for `sourceStall`): it stands still (a new task: where the topic was last
 ///   alive), and when the topic grows again it catches up first, so that an outage never looks like customers leaving.
 /// - In `ClockMode.event` it never follows the wall: once no topic lags, it is the greatest event time less `settle`.
@@ -41,6 +42,7 @@ public struct TaskClock: Sendable {
 
   public let mode: ClockMode
   public let sourceStall: TimeSpan
+  public let lateness: TimeSpan
   /// Where the clock stands. `.distantPast` before the first event of a new task.
   public private(set) var now: Instant
   public var status: Status {
@@ -62,14 +64,16 @@ public struct TaskClock: Sendable {
 
   /// - Parameters:
   ///   - required: for each input topic (at most 64), whether it must be alive for the clock to follow the wall.
+  ///   - lateness: events older than this are not applied once the clock follows the wall.
   ///   - now: the clock of the restored state.
   ///   - reached: of the restored state, what `reached` was; empty or one for each topic.
   public init(
-    mode: ClockMode, required: [Bool], sourceStall: TimeSpan, startingAt now: Instant = .distantPast,
-    reached: [Instant?] = []
+    mode: ClockMode, required: [Bool], sourceStall: TimeSpan, lateness: TimeSpan = .days(7),
+    startingAt now: Instant = .distantPast, reached: [Instant?] = []
   ) {
     self.mode = mode
     self.sourceStall = sourceStall
+    self.lateness = lateness
     self.now = now
     topics = required.map { Topic(required: $0) }
     for (index, instant) in reached.enumerated() where index < topics.count { topics[index].greatestEvent = instant }
@@ -89,14 +93,20 @@ public struct TaskClock: Sendable {
   /// An event of `topic` was read. Events that will be rejected must not be shown. `brokerTimestamp` is nil in a file.
   public mutating func observe(topic: Int, eventTime: Instant, brokerTimestamp: Instant? = nil) {
     topics[topic].greatestEvent = max(topics[topic].greatestEvent ?? .distantPast, eventTime)
-    recordSeen(topic: topic, brokerTimestamp: brokerTimestamp)
+    see(topic, brokerTimestamp, isPresent: brokerTimestamp.map { eventTime >= $0 - lateness } ?? false)
   }
 
-  /// A record of `topic` was read that carries no usable event time (a dead letter): it still shows how far we are.
+  /// A record of `topic` was read that carries no usable event time (a dead letter): once caught up, it still shows how far
+  /// we are.
   public mutating func recordSeen(topic: Int, brokerTimestamp: Instant?) {
+    see(topic, brokerTimestamp, isPresent: false)
+  }
+
+  /// - Parameter isPresent: it tells of the present, not of history.
+  private mutating func see(_ topic: Int, _ brokerTimestamp: Instant?, isPresent: Bool) {
     topics[topic].atEnd = false
     guard let brokerTimestamp else { return }
-    topics[topic].newestBrokerTimestamp = brokerTimestamp
+    if hasCaughtUp || isPresent { topics[topic].newestBrokerTimestamp = brokerTimestamp }
     // A record that fresh is growth that need not wait for the next look at the end offsets.
     topics[topic].lastGrowth = max(topics[topic].lastGrowth ?? .distantPast, brokerTimestamp)
   }

@@ -9,6 +9,7 @@ private func at(_ seconds: Int64) -> Instant { Instant(seconds: seconds) }
 /// What a task sees, one step at a time; `wall` is the time at which it sees it.
 private enum Step {
   case event(topic: Int, at: Int64, broker: Int64)
+  case deadLetter(topic: Int, broker: Int64)
   case end(topic: Int)
   case grew(topic: Int)
 }
@@ -64,6 +65,16 @@ private let cases: [Case] = [
       (9_000, .event(topic: 0, at: 100, broker: 8_995), at(9_000)),
     ],
     status: .followingWall),
+  Case(
+    name: "(b) history that is being loaded is read to its end, however fresh its records are",
+    steps: [
+      (1_000_000, .event(topic: 0, at: 100, broker: 1_000_000), at(90)),
+      (1_000_001, .deadLetter(topic: 0, broker: 1_000_001), at(90)),
+      (1_000_002, .event(topic: 0, at: 300_000, broker: 1_000_001), at(299_990)),
+      // Seven days behind its record, and after that nothing takes it back.
+      (1_000_003, .event(topic: 0, at: 395_203, broker: 1_000_003), at(1_000_003)),
+      (1_000_009, .event(topic: 0, at: 200, broker: 1_000_008), at(1_000_009)),
+    ], status: .followingWall),
   Case(
     name: "(b) lags again when old records come after the end: the clock waits, never goes back",
     steps: [
@@ -153,6 +164,7 @@ private let cases: [Case] = [
       switch step {
       case .event(let topic, let time, let broker):
         clock.observe(topic: topic, eventTime: at(time), brokerTimestamp: at(broker))
+      case .deadLetter(let topic, let broker): clock.recordSeen(topic: topic, brokerTimestamp: at(broker))
       case .end(let topic): clock.reachedEnd(of: topic)
       case .grew(let topic): clock.topicGrew(topic, at: at(wall))
       case nil: break
