@@ -36,9 +36,10 @@ public struct TopicProblem: Error, Hashable, Sendable, CustomStringConvertible {
   static func missing(_ names: [String], partitions: Int32, _ configuration: Configuration) -> TopicProblem {
     let replication =
       configuration.kafka.replication > 0 ? " --replication-factor \(configuration.kafka.replication)" : ""
-    let commands = names.map {
-      "  kafka-topics.sh --bootstrap-server \(configuration.kafka.bootstrap) --create --topic \($0) "
+    let commands = names.map { name in
+      "  kafka-topics.sh --bootstrap-server \(configuration.kafka.bootstrap) --create --topic \(name) "
         + "--partitions \(partitions)\(replication)"
+        + (name == configuration.outputs.customerProfiles.topic ? " --config cleanup.policy=compact" : "")
     }
     return TopicProblem(
       text: "missing topics: \(names.joined(separator: ", ")). Create them, or set kafka.create_topics: true\n"

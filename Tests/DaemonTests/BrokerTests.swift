@@ -168,6 +168,13 @@ private final class Bench {
     let end = bench.run()
     #expect(end.status == .badTopics)
     #expect(end.reason.contains("\(bench.name)-a") && end.reason.contains("kafka-topics.sh"))
+    #expect(!end.reason.contains("compact"))
+    bench.configuration.outputs.customerProfiles.topic = "\(bench.name)-profiles"
+    bench.configuration.outputs.customerProfiles.enabled = true
+    let compacted = bench.run().reason.split(separator: "\n").filter {
+      $0.hasSuffix(" --config cleanup.policy=compact")
+    }
+    #expect(compacted.count == 1 && compacted[0].contains("--topic \(bench.name)-profiles --partitions"))
     guard TestBroker.isReal else { return }
     bench.configuration.kafka.createTopics = true
     #expect(bench.run().status == .ok)
