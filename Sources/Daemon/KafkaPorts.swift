@@ -57,6 +57,7 @@ final class KafkaConsumerPort: ConsumerPort {
       if step == .index { hashes[place % hashes.count] = nil }
       if let key = batch[place].key { ahead(batch[place].partition, key, step, &hashes[place % hashes.count]) }
     }
+    for place in 0..<3 * Self.stride { look(place, .index) }
     for index in 0..<batch.count {
       batch.prefetch(index + 5 * Self.stride)
       batch.prefetchContents(index + 4 * Self.stride)
