@@ -166,17 +166,8 @@ public struct CustomerTable: ~Copyable {
 
   @inline(__always)
   public func find(_ id: UnsafeRawBufferPointer, hash: UInt64) -> CustomerIndex? {
-    let tag = SlotIndex.tag(of: hash)
-    let bucket = index.bucket(of: hash)
-    var place = index.home(of: tag)
-    while bucket[place].slot != 0 {
-      if bucket[place].tag == tag {
-        let number = bucket[place].slot - 1
-        if CustomerRecord(slot: slot(number)).hasID(id) { return CustomerIndex(number: number) }
-      }
-      place = index.next(place)
-    }
-    return nil
+    let places = places
+    return index.find(hash) { CustomerRecord(slot: places.slot($0)).hasID(id) }.map { CustomerIndex(number: $0) }
   }
 
   /// The customer with this id, made if unknown. `id` is 1...65535 bytes.

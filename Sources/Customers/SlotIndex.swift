@@ -77,18 +77,22 @@ struct SlotIndex: ~Copyable {
   @inline(__always)
   func first(of hash: UInt64) -> Bucket { bucket(of: hash) + home(of: Self.tag(of: hash)) }
 
-  /// The number of the first slot in the search for this hash that has its tag. One in billions is another customer's.
+  /// The number of the first slot in the search for this hash that has its tag and that `isMeant` takes.
   @inline(__always)
-  func likelySlot(of hash: UInt64) -> UInt32? {
+  func find(_ hash: UInt64, where isMeant: (UInt32) -> Bool) -> UInt32? {
     let tag = Self.tag(of: hash)
     let bucket = bucket(of: hash)
     var place = home(of: tag)
     while bucket[place].slot != 0 {
-      if bucket[place].tag == tag { return bucket[place].slot - 1 }
+      if bucket[place].tag == tag, isMeant(bucket[place].slot - 1) { return bucket[place].slot - 1 }
       place = next(place)
     }
     return nil
   }
+
+  /// The same without a look at any record: one in billions is another customer's.
+  @inline(__always)
+  func likelySlot(of hash: UInt64) -> UInt32? { find(hash) { _ in true } }
 
   // MARK: Changing
 

@@ -255,8 +255,7 @@ public struct EngineFactory: TaskFactory {
   func makeClock(startingAt now: Instant, reached: [String: Instant]) -> TaskClock {
     TaskClock(
       mode: settings.clockMode, required: required, sourceStall: sourceStall, lateness: settings.records.lateness,
-      startingAt: now,
-      reached: settings.topicNames.map { reached[$0] })
+      startingAt: now, reached: settings.topicNames.map { reached[$0] })
   }
   func makeDecoders() -> [EventDecoder] {
     formats.map { EventDecoder(format: $0, limits: limits, currencies: currencies) }

@@ -66,11 +66,11 @@ final class KafkaConsumerPort: ConsumerPort {
       look(index + Self.stride, .tail)
       let item = batch[index]
       if item.isRecord {
-        var record = InputItem(
-          kind: .record, topic: item.topicIndex, partition: item.partition, offset: item.offset, key: item.key,
-          value: item.value, timestamp: item.timestampMilliseconds.map { Instant(microseconds: $0 &* 1_000) })
-        record.hash = hashes[index % hashes.count]
-        body(record)
+        body(
+          InputItem(
+            kind: .record, topic: item.topicIndex, partition: item.partition, offset: item.offset, key: item.key,
+            value: item.value, hash: hashes[index % hashes.count],
+            timestamp: item.timestampMilliseconds.map { Instant(microseconds: $0 &* 1_000) }))
       } else {
         let kind: InputItem.Kind =
           switch item.kind {

@@ -44,7 +44,8 @@ public struct InputItem {
 
   public init(
     kind: Kind, topic: Int, partition: Int32, offset: Int64, key: UnsafeRawBufferPointer? = nil,
-    value: UnsafeRawBufferPointer? = nil, timestamp: Instant? = nil, failure: KafkaError? = nil
+    value: UnsafeRawBufferPointer? = nil, hash: CustomerHash? = nil, timestamp: Instant? = nil,
+    failure: KafkaError? = nil
   ) {
     self.kind = kind
     self.topic = topic
@@ -52,6 +53,7 @@ public struct InputItem {
     self.offset = offset
     self.key = key
     self.value = value
+    self.hash = hash
     self.timestamp = timestamp
     self.failure = failure
   }

@@ -7,17 +7,17 @@ import Events
 extension EngineTask {
   mutating func writeAlert(
     _ kind: AlertKind, of index: CustomerIndex, number: UInt32, status: AlertStatus, crossedAt: Instant,
-    respondBy: Instant, overdue: Bool, backfill: Bool, view: EngineView, cause: Cause
+    respondBy: Instant, overdue: Bool, view: EngineView, cause: Cause
   ) {
     let id = view.customer.record.id
     let key = CustomerKey(id: id)
     let emittedAt = emission(at: view.now)
     let context = context
     let settings = context.settings
-    if settings.profiles { pendingProfiles.insert(index.number) }
+    profileChanged(index)
     let revenue = view.customer.record.totals.netMinor
     let treatment = settings.alerts.treatments.first { revenue >= $0.revenueAtLeast.minorUnits }
-    outputs.append(.churnAlerts, key: id, emittedAt: emittedAt, json: &json) { json in
+    outputs.append(.churnAlerts, key: id, emittedAt: emittedAt, json: &json) { json, _ in
       json.literal("a-")
       key.write(to: &json)
       json.literal("-")
@@ -80,7 +80,7 @@ extension EngineTask {
       case .expired: break
       }
       json.key("cause")
-      cause.write(to: &json, context: context, backfill: backfill)
+      cause.write(to: &json, context: context, backfill: cause.isBackfill)
       json.endObject()
     }
   }

@@ -123,11 +123,10 @@ extension EngineTask {
   /// - Parameters:
   ///   - before: the totals before the event that caused this.
   ///   - limit: after `now`: when the customer is looked at again in any case.
-  ///   - isReckonedAnew: the model or the policy is another one than when the customer was last looked at.
+  ///   - cause: a change of the model also means that what was decided before is looked at again.
   /// - Returns: the earliest instant at which silence alone calls for another look; behind `limit` it may be any there.
   mutating func updateAlerts(
-    _ index: CustomerIndex, before: OrderTotals, now: Instant, upTo limit: Instant, cause: Cause,
-    isReckonedAnew: Bool = false
+    _ index: CustomerIndex, before: OrderTotals, now: Instant, upTo limit: Instant, cause: Cause
   ) -> Instant {
     let context = context
     guard context.settings.alerts.enabled else { return .distantFuture }
@@ -154,7 +153,7 @@ extension EngineTask {
       state.set.subtract(.backfilled)
       context.arm(&state, history: history)
     } else if let history,
-      before.first != totals.first || before.purchaseDays != totals.purchaseDays || isReckonedAnew
+      before.first != totals.first || before.purchaseDays != totals.purchaseDays || cause.isModelChange
     {
       correct(index, state: &state, history: history, view: view, cause: cause)
     }
@@ -170,7 +169,7 @@ extension EngineTask {
         continue
       }
       // It became true with the model, and nobody could have answered before.
-      if isReckonedAnew { state.judgedAtSeconds = max(state.judgedAtSeconds, now.secondsClamped) }
+      if cause.isModelChange { state.judgedAtSeconds = max(state.judgedAtSeconds, now.secondsClamped) }
       if !isLive || state.set.contains(.heldBack) {
         state.set.insert(.heldBack)  // the backfill sweep will come to it, at its own pace
         continue
@@ -184,8 +183,7 @@ extension EngineTask {
       let isBackfill =
         !state.set.isDisjoint(with: .backfilled) && crossing <= Instant(seconds: Int64(state.lastRaisedSeconds))
       raise(
-        kind, of: index, crossedAt: crossing, state: &state, view: view, backfill: isBackfill,
-        cause: isBackfill ? .backfill : cause)
+        kind, of: index, crossedAt: crossing, state: &state, view: view, cause: isBackfill ? .backfill : cause)
     }
     // Raising one kind changes what the others wait for: the window has just begun. Only then are they solved for again.
     if state.lastNumber != numberBefore {
@@ -226,7 +224,7 @@ extension EngineTask {
 
   mutating func raise(
     _ kind: AlertKind, of index: CustomerIndex, crossedAt: Instant, state: inout AlertState, view: EngineView,
-    backfill: Bool, cause: Cause
+    cause: Cause
   ) {
     let emitted = emission(at: view.now)
     // Timers fire before events: what an event found already crossed (an order was taken back, or came late) became true
@@ -251,14 +249,13 @@ extension EngineTask {
       counters.raisedSilent += 1
       state.set.insert(.spentSilent)
     }
-    if backfill { state.set.insert(.backfilled(kind)) } else { state.set.remove(.backfilled(kind)) }
+    if cause.isBackfill { state.set.insert(.backfilled(kind)) } else { state.set.remove(.backfilled(kind)) }
     let respondBy = respondBy(kind, state)
     let overdue = emitted > respondBy
     if overdue { counters.overdue += 1 }
     writeAlert(
       kind, of: index, number: open.number, status: .raised, crossedAt: crossedAt, respondBy: respondBy,
-      overdue: overdue,
-      backfill: backfill, view: emitted > view.now ? self.view(index, at: emitted) : view, cause: cause)
+      overdue: overdue, view: emitted > view.now ? self.view(index, at: emitted) : view, cause: cause)
     table.markDirty(index)
   }
 
@@ -283,7 +280,7 @@ extension EngineTask {
     if case .expired = status { counters.expired += 1 } else { counters.resolved += 1 }
     writeAlert(
       kind, of: index, number: open.number, status: status, crossedAt: Instant(seconds: Int64(open.crossedAtSeconds)),
-      respondBy: respondBy, overdue: false, backfill: false, view: view, cause: cause)
+      respondBy: respondBy, overdue: false, view: view, cause: cause)
   }
 
   /// Before the customer is evicted: what is open expires, whatever its age.
@@ -329,7 +326,7 @@ extension EngineTask {
     if let history = view.history,
       let (kind, crossing) = context.crossings(history, state: state).first(notAfter: record.header.asOf)
     {
-      raise(kind, of: index, crossedAt: crossing, state: &state, view: view, backfill: true, cause: .backfill)
+      raise(kind, of: index, crossedAt: crossing, state: &state, view: view, cause: .backfill)
     }
     table.setAlerts(state, of: index)
     schedule(

@@ -19,6 +19,13 @@ enum Cause {
   /// Silent for so long that the record goes.
   case retention
 
+  var isBackfill: Bool {
+    if case .backfill = self { true } else { false }
+  }
+  var isModelChange: Bool {
+    if case .modelChange = self { true } else { false }
+  }
+
   func write(to json: inout JSONWriter, context: EngineContext, backfill: Bool) {
     switch self {
     case .event(let origin, let id):

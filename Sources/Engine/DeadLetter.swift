@@ -40,7 +40,7 @@ public enum DeadLetter {
     var json = JSONWriter()
     output.append(
       .deadLetters, key: key ?? UnsafeRawBufferPointer(start: nil, count: 0), emittedAt: emittedAt, json: &json
-    ) { id in
+    ) { id, _ in
       id.literal("d-")
       for byte in topicName.utf8 { id.byte(byte) }
       id.literal("-")

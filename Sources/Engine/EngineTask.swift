@@ -194,7 +194,7 @@ public struct EngineTask: ~Copyable {
       due = min(due, updateAlerts(index, before: before, now: now, upTo: due, cause: cause))
     }
     schedule(index, due: due)
-    if context.settings.profiles { pendingProfiles.insert(index.number) }
+    profileChanged(index)
 
     if isBehind {
       counters.late += 1

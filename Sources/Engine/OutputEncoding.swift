@@ -69,50 +69,25 @@ enum TagValue {
 }
 
 extension OutputBuffer {
-  /// Appends one record: `value` writes its JSON, `id` its CloudEvents id.
+  /// Appends one record: `value` writes its JSON, and then `id` its CloudEvents id, which may go by those bytes of the writer.
   @inline(__always)
   mutating func append(
     _ topic: OutputTopic, key: UnsafeRawBufferPointer, emittedAt: Instant, json: inout JSONWriter,
-    id: (inout JSONWriter) -> Void, value: (inout JSONWriter) -> Void
+    id: (inout JSONWriter, _ value: Range<Int>) -> Void, value: (inout JSONWriter) -> Void
   ) {
     json.removeAll()
     key.withMemoryRebound(to: UInt8.self) { json.literal($0) }
-    let idStart = json.count
-    id(&json)
-    let valueStart = json.count
+    let keyEnd = json.count
     json.beginRecord()
     value(&json)
+    let valueEnd = json.count
+    id(&json, keyEnd..<valueEnd)
     let start = bytes.count
     bytes.append(contentsOf: json.bytes)
     entries.append(
       Entry(
-        topic: topic, key: start..<start + idStart, id: start + idStart..<start + valueStart,
-        value: start + valueStart..<bytes.count, emittedAt: emittedAt))
-  }
-}
-
-extension OutputBuffer {
-  /// Likewise, where the id goes by what `value` has written.
-  mutating func append(
-    _ topic: OutputTopic, key: UnsafeRawBufferPointer, emittedAt: Instant, json: inout JSONWriter,
-    value: (inout JSONWriter) -> Void, id: (inout JSONWriter, _ value: UnsafeRawBufferPointer) -> Void
-  ) {
-    json.removeAll()
-    key.withMemoryRebound(to: UInt8.self) { json.literal($0) }
-    let valueStart = json.count
-    json.beginRecord()
-    value(&json)
-    let idStart = json.count
-    let start = bytes.count
-    bytes.append(contentsOf: json.bytes)
-    let written = start + valueStart..<start + idStart
-    json.removeAll()
-    bytes.withUnsafeBytes { id(&json, UnsafeRawBufferPointer(rebasing: $0[written])) }
-    bytes.append(contentsOf: json.bytes)
-    entries.append(
-      Entry(
-        topic: topic, key: start..<start + valueStart, id: start + idStart..<bytes.count, value: written,
-        emittedAt: emittedAt))
+        topic: topic, key: start..<start + keyEnd, id: start + valueEnd..<bytes.count,
+        value: start + keyEnd..<start + valueEnd, emittedAt: emittedAt))
   }
 }
 
@@ -136,7 +111,7 @@ struct TagChange {
   ) {
     let customer = view.customer.record.id
     let sequence = Int64(sequence)
-    output.append(.tagChanges, key: customer, emittedAt: emittedAt, json: &json) { json in
+    output.append(.tagChanges, key: customer, emittedAt: emittedAt, json: &json) { json, _ in
       json.literal("t-")
       CustomerKey(id: customer).write(to: &json)
       json.literal("-")

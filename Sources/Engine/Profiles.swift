@@ -14,6 +14,12 @@ extension EngineTask {
     for index in sortedByID(changed) { writeProfile(index, at: table.record(index).header.asOf) }
   }
 
+  /// What a profile says of the customer has changed.
+  @inline(__always)
+  mutating func profileChanged(_ index: CustomerIndex) {
+    if context.settings.profiles { pendingProfiles.insert(index.number) }
+  }
+
   /// Writes the profiles of the customers in these places as of the clock, so that many can be written in bounded parts.
   /// - Parameter places: cut to `0..<placeCount`; the order is that of the table.
   public mutating func emitProfiles(in places: Range<Int>) {
@@ -60,7 +66,12 @@ extension EngineTask {
     let record = view.customer.record
     let context = context
     let symbols = UnsafePointer(symbols)
-    outputs.append(.profiles, key: record.id, emittedAt: now, json: &json) { json in
+    outputs.append(.profiles, key: record.id, emittedAt: now, json: &json) { id, value in
+      // A late event may change what a profile says, and neither its instant nor its tags.
+      let hash = tw_xxh3_64(id.bytes.baseAddress.map { $0 + value.lowerBound }, value.count, 0)
+      id.profileID(of: record)
+      id.hex(hash)
+    } value: { json in
       json.beginObject()
       json.key("customer")
       json.string(record.id)
@@ -115,21 +126,17 @@ extension EngineTask {
       }
       json.endArray()
       json.endObject()
-    } id: { id, value in
-      id.profileID(of: record)
-      // A late event may change what a profile says, and neither its instant nor its tags.
-      id.hex(tw_xxh3_64(value.baseAddress, value.count, 0))
     }
   }
 
   /// In a compacted topic the customer's profile goes with its record: an empty value, which is written as none.
   mutating func writeProfileEnd(_ index: CustomerIndex, at now: Instant) {
     let record = table.record(index)
-    outputs.append(.profiles, key: record.id, emittedAt: emission(at: now), json: &json) { _ in
-    } id: { id, _ in
+    outputs.append(.profiles, key: record.id, emittedAt: emission(at: now), json: &json) { id, _ in
       id.profileID(of: record)
       id.literal("end-")
       id.decimal(now.microseconds)
+    } value: { _ in
     }
   }
 }

@@ -191,9 +191,7 @@ extension EngineTask {
     let cause: Cause = old.hasRules(of: new) ? .modelChange : .ruleChange
     var next = transition(index, machine.affected(by: .all), at: now, cause: cause, late: false)
     if isOtherBasis {
-      next = min(
-        next,
-        updateAlerts(index, before: record.totals, now: now, upTo: next, cause: .modelChange, isReckonedAnew: true))
+      next = min(next, updateAlerts(index, before: record.totals, now: now, upTo: next, cause: .modelChange))
     }
     schedule(index, due: min(record.header.due, next))
   }

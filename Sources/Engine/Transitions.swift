@@ -66,7 +66,7 @@ extension EngineTask {
     change.emittedAt = emission(at: view.now)
     change.backfill = !isLive
     change.write(to: &outputs, json: &json, texts: texts, symbols: UnsafePointer(symbols), view: view, context: context)
-    if context.settings.profiles { pendingProfiles.insert(index.number) }
+    profileChanged(index)
   }
 }
 

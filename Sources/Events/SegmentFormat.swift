@@ -150,11 +150,8 @@ enum SegmentFormat {
     event.category = name(document.node(Slot.category))
     event.product = text(document.node(Slot.productID) ?? document.node(Slot.sku))
     guard let products = document.node(Slot.products), document.isKind(products, TW_JSON_ARRAY) else { return }
-    var index = document.index(of: products) + 1
-    while index < Int(products.pointee.next), event.category.isEmpty || event.product.isEmpty {
-      let product = document.nodes + index
-      index = Int(product.pointee.next)
-      guard document.isKind(product, TW_JSON_OBJECT) else { continue }
+    document.forEachElement(of: products) { product in
+      guard document.isKind(product, TW_JSON_OBJECT) else { return }
       if event.category.isEmpty { event.category = name(document.child("category", of: product)) }
       if event.product.isEmpty {
         event.product = text(document.child("product_id", of: product) ?? document.child("sku", of: product))
@@ -200,10 +197,7 @@ enum SegmentFormat {
     let sumsProducts = !event.hasAmount
     var units: Int64 = 0
     var sum: Int64 = 0
-    var index = document.index(of: products) + 1
-    while index < Int(products.pointee.next) {
-      let product = document.nodes + index
-      index = Int(product.pointee.next)
+    try document.forEachElement(of: products) { product throws(RejectReason) in
       guard document.isKind(product, TW_JSON_OBJECT) else { throw .badField }
       let quantity = try document.quantity(document.child("quantity", of: product))
       units += Int64(quantity)
@@ -240,6 +234,15 @@ enum SegmentFormat {
 
 extension ScannedDocument {
   func index(of node: Node) -> Int { node - nodes }
+
+  func forEachElement<E: Error>(of array: Node, _ body: (Node) throws(E) -> Void) throws(E) {
+    var at = index(of: array) + 1
+    while at < Int(array.pointee.next) {
+      let element = nodes + at
+      at = Int(element.pointee.next)
+      try body(element)
+    }
+  }
 
   /// A field of an object outside the format's paths (in a list of products); nil when absent or null.
   func child(_ name: String, of object: Node) -> Node? {

@@ -259,8 +259,7 @@ package final class ModelProducer: ProducerPort {
     queue.append(
       ModelKafka.Output(
         topic: record.topic, key: record.key.map { Array($0) } ?? [], value: record.value.map { Array($0) } ?? [],
-        id: ceID,
-        headers: headers))
+        id: ceID, headers: headers))
     guard queuedSince == nil else { return }
     queuedSince = now
     kafka.at(now + kafka.draw(1_000...10_000)) { self.sendBatch() }

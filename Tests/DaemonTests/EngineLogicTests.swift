@@ -32,11 +32,11 @@ private func feed(
   let keyBytes = key.map { Array($0.utf8) }
   value.withUnsafeBytes { value in
     func send(_ key: UnsafeRawBufferPointer?) {
-      var item = InputItem(
-        kind: .record, topic: topic, partition: partition, offset: offset, key: key, value: value,
-        timestamp: Instant(seconds: seconds))
-      item.hash = key.flatMap { other?.hash(ofKey: $0) }
-      logic.consume(item, wall: wall ?? Instant(seconds: seconds))
+      logic.consume(
+        InputItem(
+          kind: .record, topic: topic, partition: partition, offset: offset, key: key, value: value,
+          hash: key.flatMap { other?.hash(ofKey: $0) }, timestamp: Instant(seconds: seconds)),
+        wall: wall ?? Instant(seconds: seconds))
     }
     if let keyBytes { keyBytes.withUnsafeBytes { send($0) } } else { send(nil) }
   }
