@@ -19,9 +19,10 @@ extension EngineTask {
     let symbols = UnsafePointer(symbols)
     // Until the end nothing of these is changed but the record's tags.
     let facts = context.texts.facts
+    var known = KnownTerms()
     for rule in selection {
       let current = facts[rule].values.word(record[tag: rule], symbols)
-      let value = machine.evaluate(rule, source: view, current: current)
+      let value = machine.evaluate(rule, source: view, current: current, known: &known)
       if value != current {
         change(index, rule: rule, facts[rule], to: value, view: view, cause: cause, late: late)
       }

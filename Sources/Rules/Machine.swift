@@ -4,19 +4,42 @@
 import Customers
 import Events
 
+/// Which terms are known of one source at one instant, and need not be computed again by the rules that follow.
+public struct KnownTerms {
+  @usableFromInline var slots: UInt64 = 0
+
+  @inlinable public init() {}
+
+  /// What a rule keeps for itself is nothing to the next.
+  @inlinable mutating func beginRule() { slots &= (1 << UInt64(RuleLimits.sharedSlots)) - 1 }
+  @inlinable func contains(_ slot: UInt8) -> Bool { slots & (1 << UInt64(slot)) != 0 }
+  @inlinable mutating func insert(_ slot: UInt8) { slots |= 1 << UInt64(slot) }
+}
+
+/// Where the machine computes: its stack, and behind that the slots.
+@usableFromInline
+struct RuleMemory {
+  @usableFromInline let numbers: UnsafeMutablePointer<Double>
+  @inlinable init(numbers: UnsafeMutablePointer<Double>) { self.numbers = numbers }
+  @inlinable static var capacity: Int { RuleLimits.stackDepth + RuleLimits.sharedSlots + RuleLimits.ownSlots }
+}
+
 extension ProgramView {
   /// Runs from instruction `start` to a finish and returns its value.
   @inlinable
   func run<S: FeatureSource>(from start: Int, _ source: S) -> UInt64 {
-    withUnsafeTemporaryAllocation(of: Double.self, capacity: RuleLimits.stackDepth + RuleLimits.slots) { memory in
-      run(from: start, source, memory)
+    withUnsafeTemporaryAllocation(of: Double.self, capacity: RuleMemory.capacity) { memory in
+      var known = KnownTerms()
+      return run(from: start, source, RuleMemory(numbers: memory.baseAddress.unsafelyUnwrapped), &known)
     }
   }
 
+  /// - Parameter known: what runs over the same source have left in `memory`.
   @inlinable
-  func run<S: FeatureSource>(from start: Int, _ source: S, _ memory: UnsafeMutableBufferPointer<Double>) -> UInt64 {
+  func run<S: FeatureSource>(from start: Int, _ source: S, _ memory: RuleMemory, _ known: inout KnownTerms) -> UInt64 {
+    let memory = memory.numbers
     let slots = RuleLimits.stackDepth
-    var known: UInt32 = 0
+    known.beginRule()
     var top = -1
     var at = start
     while true {
@@ -51,13 +74,13 @@ extension ProgramView {
       case .absolute: memory[top] = memory[top].magnitude
       case .score: memory[top] = score(memory[top], instruction.bits, descending: instruction.sense)
       case .recall:
-        if known & (1 << UInt32(instruction.operand)) != 0 {
+        if known.contains(instruction.operand) {
           top += 1
           memory[top] = memory[slots + Int(instruction.operand)]
           jumps = true
         }
       case .keep:
-        known |= 1 << UInt32(instruction.operand)
+        known.insert(instruction.operand)
         memory[slots + Int(instruction.operand)] = memory[top]
       case .testFeature:
         let value = source.number(features[Int(instruction.feature)])

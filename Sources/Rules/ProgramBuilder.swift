@@ -5,19 +5,35 @@ import Customers
 /// What a tag does, typed.
 package struct CheckedRule: Sendable {
   package enum Body: Sendable {
-    case flag(when: Condition, until: Condition?)
-    case cases(guarded: Condition?, [Condition])
-    case text(guarded: Condition?, Feature)
+    case flag
+    case cases([Condition])
+    case text(Feature)
   }
+  /// The tag may be set only while this holds,
+  package let when: Condition
+  /// and once it is set, also until this does.
+  package let until: Condition?
   package let body: Body
 
-  package init(body: Body) { self.body = body }
+  package init(when: Condition, until: Condition? = nil, body: Body) {
+    self.when = when
+    self.until = until
+    self.body = body
+  }
+
+  /// What is read to set the tag.
+  var conditions: [Condition] {
+    if case .cases(let cases) = body { [when] + cases } else { [when] }
+  }
 }
 
 package struct ProgramBuilder {
   package private(set) var program = Program()
   private var featureIndices: [Feature: UInt16] = [:]
   private var textLists: [[UInt64]: UInt64] = [:]
+
+  /// Slots for what several rules read.
+  private let shared: [Term: UInt8]
 
   // Of the rule under way.
   private var slots: [Term: UInt8] = [:]
@@ -28,7 +44,12 @@ package struct ProgramBuilder {
   /// A place in the code to be known later.
   private struct Label { var jumps: [Int] = [] }
 
-  package init() {}
+  /// - Parameter rules: those that will be appended.
+  package init(for rules: [CheckedRule] = []) {
+    var shared: [Term: UInt8] = [:]
+    for term in Self.readBySeveral(rules).prefix(RuleLimits.sharedSlots) { shared[term] = UInt8(shared.count) }
+    self.shared = shared
+  }
 
   /// Whether the rule appended last waits for anything.
   package var hasWatches: Bool { program.entries.last.map { $0.watchesSet > $0.watches } ?? false }
@@ -41,42 +62,18 @@ package struct ProgramBuilder {
     deepest = 0
     let start = program.code.count
     var startSet = start
-    var whileUnset: [WatchCollector.Item] = []
-    var whileSet: [WatchCollector.Item] = []
-    switch rule.body {
-    case .flag(let when, let until):
-      watches = WatchCollector()
-      watches.collect(when)
-      whileUnset = watches.items
-      slots = repeated([when])
-      try flag(when, setTo: 1, otherwise: 0)
-      if let until {
-        startSet = program.code.count
-        watches.collect(until)
-        slots = repeated([when, until])
-        try flag(.or([when, .not(until)]), setTo: 1, otherwise: 0)
-      }
-      whileSet = watches.items
-    case .cases(let guarded, let cases):
-      let conditions = (guarded.map { [$0] } ?? []) + cases
-      slots = repeated(conditions)
-      try self.cases(guarded, cases)
-      watches = WatchCollector()
-      for condition in conditions { watches.collect(condition) }
-      whileUnset = watches.items
-      whileSet = watches.items
-    case .text(let guarded, let feature):
-      slots = repeated(guarded.map { [$0] } ?? [])
-      var end = Label()
-      if let guarded { try emit(guarded, jumpWhen: false, &end) }
-      program.code.append(Instruction(.finishText, feature: try index(feature)))
-      bind(end)
-      program.code.append(Instruction(.finish, bits: 0))
-      watches = WatchCollector()
-      if let guarded { watches.collect(guarded) }
-      whileUnset = watches.items
-      whileSet = watches.items
+    watches = WatchCollector()
+    for condition in rule.conditions { watches.collect(condition) }
+    let whileUnset = watches.items
+    slots = slots(for: rule.conditions)
+    try emit(rule.body, while: rule.when)
+    if let until = rule.until {
+      startSet = program.code.count
+      watches.collect(until)
+      slots = slots(for: rule.conditions + [until])
+      try emit(rule.body, while: .or([rule.when, .not(until)]))
     }
+    let whileSet = watches.items
     guard deepest <= RuleLimits.stackDepth else { throw .stack }
     guard program.code.count - start <= Int(UInt16.max) else { throw .code }
     let first = program.watches.count
@@ -107,22 +104,20 @@ package struct ProgramBuilder {
     }
   }
 
-  private mutating func flag(_ condition: Condition, setTo value: UInt64, otherwise: UInt64) throws(TooLarge) {
+  /// Code that finishes with the value that `body` gives, and with 0 unless `condition` holds.
+  private mutating func emit(_ body: CheckedRule.Body, while condition: Condition) throws(TooLarge) {
     var unset = Label()
     try emit(condition, jumpWhen: false, &unset)
-    program.code.append(Instruction(.finish, bits: value))
-    bind(unset)
-    program.code.append(Instruction(.finish, bits: otherwise))
-  }
-
-  private mutating func cases(_ guarded: Condition?, _ cases: [Condition]) throws(TooLarge) {
-    var unset = Label()
-    if let guarded { try emit(guarded, jumpWhen: false, &unset) }
-    for (number, condition) in cases.enumerated() {
-      var next = Label()
-      try emit(condition, jumpWhen: false, &next)
-      program.code.append(Instruction(.finish, bits: UInt64(number + 1)))
-      bind(next)
+    switch body {
+    case .flag: program.code.append(Instruction(.finish, bits: 1))
+    case .cases(let cases):
+      for (number, condition) in cases.enumerated() {
+        var next = Label()
+        try emit(condition, jumpWhen: false, &next)
+        program.code.append(Instruction(.finish, bits: UInt64(number + 1)))
+        bind(next)
+      }
+    case .text(let feature): program.code.append(Instruction(.finishText, feature: try index(feature)))
     }
     bind(unset)
     program.code.append(Instruction(.finish, bits: 0))
@@ -282,38 +277,68 @@ package struct ProgramBuilder {
     return range
   }
 
-  /// Slots for the terms that occur more than once: each is computed once in an evaluation.
-  private func repeated(_ conditions: [Condition]) -> [Term: UInt8] {
-    var counts: [Term: Int] = [:]
+  // MARK: Slots
+
+  /// The shared slots, and others for what these conditions read more than once: each is computed once in an evaluation.
+  private func slots(for conditions: [Condition]) -> [Term: UInt8] {
+    var tally = TermTally()
+    for condition in conditions { tally.add(condition) }
+    var slots = shared
+    for term in tally.repeated.filter({ shared[$0] == nil }).prefix(RuleLimits.ownSlots) {
+      slots[term] = UInt8(RuleLimits.sharedSlots + slots.count - shared.count)
+    }
+    return slots
+  }
+
+  /// Terms that more than one rule reads. A feature alone is worth a slot from the third on: a slot that is read once costs
+  /// about what it saves.
+  private static func readBySeveral(_ rules: [CheckedRule]) -> [Term] {
+    var readers: [Term: Int] = [:]
     var order: [Term] = []
-    func count(_ term: Term) {
-      if case .constant = term { return }
-      counts[term, default: 0] += 1
-      if counts[term] == 2 { order.append(term) }
-      if counts[term] != 1 { return }
-      switch term {
-      case .constant, .feature: break
-      case .arithmetic(_, let a, let b):
-        count(a)
-        count(b)
-      case .negative(let a), .absolute(let a), .score(let a, _, _): count(a)
-      case .least(let terms), .greatest(let terms): for term in terms { count(term) }
+    for rule in rules {
+      var tally = TermTally()
+      for condition in rule.conditions + (rule.until.map { [$0] } ?? []) { tally.add(condition) }
+      for term in tally.counts.keys.sorted(by: { $0.canonical < $1.canonical }) {
+        if readers[term] == nil { order.append(term) }
+        readers[term, default: 0] += 1
       }
     }
-    func count(_ condition: Condition) {
-      switch condition {
-      case .truth, .text, .texts, .definedText: break
-      case .comparison(_, let a, let b):
-        count(a)
-        count(b)
-      case .number(let term, _, _), .definedNumber(let term): count(term)
-      case .not(let a): count(a)
-      case .and(let all), .or(let all): for one in all { count(one) }
-      }
+    return order.filter { term in
+      if case .feature = term { readers[term, default: 0] > 2 } else { readers[term, default: 0] > 1 }
     }
-    for condition in conditions { count(condition) }
-    var result: [Term: UInt8] = [:]
-    for term in order.prefix(RuleLimits.slots) { result[term] = UInt8(result.count) }
-    return result
+  }
+}
+
+/// How often terms occur; what a term that occurs again is made of counts with its first occurrence only.
+private struct TermTally {
+  private(set) var counts: [Term: Int] = [:]
+  /// Those that occur more than once.
+  private(set) var repeated: [Term] = []
+
+  mutating func add(_ condition: Condition) {
+    switch condition {
+    case .truth, .text, .texts, .definedText: break
+    case .comparison(_, let a, let b):
+      add(a)
+      add(b)
+    case .number(let term, _, _), .definedNumber(let term): add(term)
+    case .not(let a): add(a)
+    case .and(let all), .or(let all): for one in all { add(one) }
+    }
+  }
+
+  private mutating func add(_ term: Term) {
+    if case .constant = term { return }
+    counts[term, default: 0] += 1
+    if counts[term] == 2 { repeated.append(term) }
+    if counts[term] != 1 { return }
+    switch term {
+    case .constant, .feature: break
+    case .arithmetic(_, let a, let b):
+      add(a)
+      add(b)
+    case .negative(let a), .absolute(let a), .score(let a, _, _): add(a)
+    case .least(let terms), .greatest(let terms): for term in terms { add(term) }
+    }
   }
 }

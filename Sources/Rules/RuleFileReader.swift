@@ -254,7 +254,9 @@ struct RuleFileReader {
     let isFlag = !keys.contains("cases") && !keys.contains("value")
     if isFlag, !keys.contains("when") { report(node, "the tag needs `when`, `cases` or `value`") }
     if keys.contains("cases"), keys.contains("value") { report(node, "a tag has `cases` or `value`, not both") }
-    if !isFlag, keys.contains("until") { report(node, "`until` belongs to tags that are only set or unset (`when`)") }
+    if !isFlag, keys.contains("until"), !keys.contains("when") {
+      report(node, "`until` says how long what `when` has set is kept; the tag has no `when`")
+    }
     guard problems.count == problemsBefore, let layer else { return }
     tag.layer = layer
     tags.append(tag)

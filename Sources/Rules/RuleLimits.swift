@@ -30,8 +30,10 @@ public enum RuleLimits {
   public static let titleLength = 200
   /// Intermediate numbers an expression may hold at once.
   @inlinable public static var stackDepth: Int { 64 }
-  /// Values one evaluation keeps for re-use.
-  @inlinable public static var slots: Int { 32 }
+  /// Values that several rules read, kept while they are evaluated one after the other.
+  @inlinable public static var sharedSlots: Int { 32 }
+  /// Values that one rule reads several times, kept while it is evaluated.
+  @inlinable public static var ownSlots: Int { 32 }
   /// Distinct instants one rule waits for.
   @inlinable public static var watches: Int { 120 }
   /// Instants `nextChange` looks at before it answers "check again here".

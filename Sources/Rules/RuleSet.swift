@@ -108,7 +108,7 @@ public struct RuleSet: Sendable {
   /// to rules with `until` only.
   @inlinable
   public func evaluate<S: FeatureSource>(_ index: Int, source: S, current: UInt64) -> UInt64 {
-    withView { $0.evaluate(index, source: source, current: current) }
+    withView { $0.run(from: $0.start(of: index, current), source) }
   }
 
   /// The earliest instant after `source.now` at which silence alone can flip rule `index` away from `current` (what
@@ -155,8 +155,8 @@ public struct RuleSet: Sendable {
 
 extension ProgramView {
   @inlinable
-  func evaluate<S: FeatureSource>(_ index: Int, source: S, current: UInt64) -> UInt64 {
-    run(from: current == 0 ? entries[index].start : entries[index].startSet, source)
+  func start(of index: Int, _ current: UInt64) -> Int {
+    current == 0 ? entries[index].start : entries[index].startSet
   }
 
   @inlinable
@@ -172,10 +172,11 @@ extension ProgramView {
 }
 
 /// A rule set in raw memory of its own: what a task runs, for every event, without counting a reference.
-/// Answers as the `RuleSet` it is made of.
+/// Answers as the `RuleSet` it is made of. One thread at a time: it computes in memory of its own.
 public struct RuleMachine: ~Copyable {
   @usableFromInline let view: ProgramView
   @usableFromInline let groups: FeatureGroups
+  @usableFromInline let memory: RuleMemory
   public let count: Int
 
   public init(_ rules: RuleSet) {
@@ -189,6 +190,7 @@ public struct RuleMachine: ~Copyable {
       code: copy(program.code), features: copy(program.features), words: copy(program.words),
       watches: copy(program.watches), entries: copy(program.entries), readers: copy(rules.readers))
     groups = rules.groups
+    memory = RuleMemory(numbers: .allocate(capacity: RuleMemory.capacity))
     count = rules.count
   }
 
@@ -199,12 +201,14 @@ public struct RuleMachine: ~Copyable {
     view.watches.deallocate()
     view.entries.deallocate()
     view.readers.deallocate()
+    memory.numbers.deallocate()
   }
 
   /// See `RuleSet.evaluate`.
+  /// - Parameter known: of this source as it is; to be handed from rule to rule.
   @inlinable
-  public func evaluate<S: FeatureSource>(_ index: Int, source: S, current: UInt64) -> UInt64 {
-    view.evaluate(index, source: source, current: current)
+  public func evaluate<S: FeatureSource>(_ index: Int, source: S, current: UInt64, known: inout KnownTerms) -> UInt64 {
+    view.run(from: view.start(of: index, current), source, memory, &known)
   }
 
   /// See `RuleSet.nextChange`.

@@ -34,15 +34,15 @@ extension RuleSet {
       checker.beginTag()
       do throws(RuleProblem) { try checker.definition(name, syntax) } catch { problems.append(error) }
     }
-    var builder = ProgramBuilder()
-    var rules: [Rule] = []
+    var checked: [CheckedTag] = []
     for tag in reader.tags {
       checker.beginTag()
-      do throws(RuleProblem) {
-        rules.append(try Self.compile(tag, &checker, &builder))
-      } catch {
-        problems.append(error)
-      }
+      do throws(RuleProblem) { checked.append(try CheckedTag(tag, &checker)) } catch { problems.append(error) }
+    }
+    var builder = ProgramBuilder(for: checked.map(\.rule))
+    var rules: [Rule] = []
+    for tag in checked {
+      do throws(RuleProblem) { rules.append(try tag.compiled(by: &builder)) } catch { problems.append(error) }
     }
     guard problems.isEmpty else { throw RuleFileError(problems: Self.inOrder(problems)) }
     self.init(rules: rules, revision: reader.revision, program: builder.program)
@@ -53,24 +53,33 @@ extension RuleSet {
     var seen: Set<RuleProblem> = []
     return problems.filter { seen.insert($0).inserted }.sorted { ($0.line, $0.column) < ($1.line, $1.column) }
   }
+}
 
-  private static func compile(_ tag: TagSyntax, _ checker: inout Checker, _ builder: inout ProgramBuilder)
-    throws(RuleProblem) -> Rule
-  {
+/// A tag whose types are right.
+private struct CheckedTag {
+  let rule: CheckedRule
+  private let syntax: TagSyntax
+  private let kind: RuleKind
+  private let features: [Feature]
+  /// The same for every spelling of the same meaning.
+  private let canonical: String
+  /// Where it stands in the file.
+  private let place: Span?
+
+  init(_ tag: TagSyntax, _ checker: inout Checker) throws(RuleProblem) {
+    syntax = tag
     var when: Condition?
     if let syntax = tag.when { when = try checker.condition(syntax) }
     let body: CheckedRule.Body
-    let kind: RuleKind
     var canonical = ""
     var features: [Feature] = []
     func note(_ feature: Feature) { if !features.contains(feature) { features.append(feature) } }
-    var place: Span?
     if let cases = tag.cases {
       var conditions: [Condition] = []
       for one in cases { conditions.append(try checker.condition(one.when)) }
       when?.forEachFeature(note)
       for condition in conditions { condition.forEachFeature(note) }
-      body = .cases(guarded: when, conditions)
+      body = .cases(conditions)
       kind = .cases(cases.map(\.name))
       let named = zip(cases, conditions).map { "\($0.name): \($1.canonical)" }
       canonical = "cases when \(when?.canonical ?? "true") \(named.joined(separator: "; "))"
@@ -79,35 +88,41 @@ extension RuleSet {
       let feature = try checker.textFeature(value)
       note(feature)
       when?.forEachFeature(note)
-      body = .text(guarded: when, feature)
+      body = .text(feature)
       kind = .text(feature)
       canonical = "value \(feature.name) when \(when?.canonical ?? "true")"
       place = value.span
     } else {
-      var until: Condition?
-      if let syntax = tag.until { until = try checker.condition(syntax) }
       when?.forEachFeature(note)
-      until?.forEachFeature(note)
-      body = .flag(when: when ?? .truth(false), until: until)
+      body = .flag
       kind = .flag
-      canonical = "flag when \(when?.canonical ?? "false") until \(until?.canonical ?? "not when")"
+      canonical = "flag when \(when?.canonical ?? "false")"
       place = tag.when?.span
     }
-    do throws(ProgramBuilder.TooLarge) {
-      try builder.append(CheckedRule(body: body))
-    } catch {
+    var until: Condition?
+    if let syntax = tag.until { until = try checker.condition(syntax) }
+    until?.forEachFeature(note)
+    // Fingerprints are kept with states: what has no `until` is written as it always was.
+    if let until { canonical += " until \(until.canonical)" } else if kind == .flag { canonical += " until not when" }
+    rule = CheckedRule(when: when ?? .truth(kind != .flag), until: until, body: body)
+    self.canonical = canonical
+    self.features = features
+  }
+
+  func compiled(by builder: inout ProgramBuilder) throws(RuleProblem) -> Rule {
+    do throws(ProgramBuilder.TooLarge) { try builder.append(rule) } catch {
       let what =
         switch error {
         case .code, .stack: "it is too long once definitions are unfolded; split it"
         case .features: "the file reads more than 65535 different features"
         case .watches: "silence can change more than \(RuleLimits.watches) things it reads; split it"
         }
-      let message = "the tag \(tag.name) cannot be compiled: \(what)"
-      throw place?.problem(message) ?? RuleProblem(file: "", line: 0, column: 0, text: tag.name, message: message)
+      let message = "the tag \(syntax.name) cannot be compiled: \(what)"
+      throw place?.problem(message) ?? RuleProblem(file: "", line: 0, column: 0, text: syntax.name, message: message)
     }
     return Rule(
-      name: tag.name, layer: tag.layer, titles: tag.titles, caseTitles: tag.cases?.map(\.titles) ?? [],
-      revision: tag.revision, shadow: tag.shadow, kind: kind,
+      name: syntax.name, layer: syntax.layer, titles: syntax.titles, caseTitles: syntax.cases?.map(\.titles) ?? [],
+      revision: syntax.revision, shadow: syntax.shadow, kind: kind,
       groups: features.reduce(into: []) { $0.formUnion($1.groups) }, features: features,
       isTimed: builder.hasWatches, fingerprint: textHash(canonical))
   }

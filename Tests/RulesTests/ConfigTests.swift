@@ -43,8 +43,12 @@ import Testing
       ])
     for rule in rules.rules {
       #expect(rule.titles.map(\.language) == ["en", "zh"], "\(rule.name)")
-      // Scores that customers without an order no longer get, and preferences that need more than a click.
-      let revision: Int32 = ["rfm.f", "rfm.m", "preference.category", "preference.channel"].contains(rule.name) ? 2 : 1
+      let revision: Int32 =
+        switch rule.name {
+        case "rfm.f", "rfm.m": 2  // customers without an order no longer get them
+        case "preference.category", "preference.channel": 3  // need more than a click, and stand for a while
+        default: 1
+        }
       #expect(rule.revision == revision && !rule.shadow, "\(rule.name)")
     }
     #expect(!rules.usesChurnModel)
@@ -91,6 +95,23 @@ import Testing
     #expect(value("sensitive.service", Fixed(numbers: [.eventCount(.supportTicket, days: 90): 2])) == "true")
     #expect(value("sensitive.service", Fixed(numbers: [.ordersPaid(.life): 3, .refundRate: 0.34])) == "true")
     #expect(value("sensitive.service", Fixed(numbers: [.ordersPaid(.life): 2, .refundRate: 0.5])) == nil)
+  }
+
+  /// An order's weight is a little less than 5 with the very next click: the tag must not go with it.
+  @Test func preferencesStandUntilHalfHasFaded() {
+    func category(_ weight: Double, _ share: Double, _ current: UInt64) -> Bool {
+      let source = Fixed(
+        numbers: [.categoryWeight: weight, .topCategoryShare: share], texts: [.topCategory: 7])
+      let index = rules.rules.firstIndex { $0.name == "preference.category" } ?? 0
+      return rules.evaluate(index, source: source, current: current) == 7
+    }
+    #expect(category(5, 0.3, 0))
+    #expect(!category(4.99, 1, 0))
+    #expect(!category(9, 0.29, 0))
+    #expect(category(2.5, 0.2, 7))
+    #expect(category(4.99, 1, 8))
+    #expect(!category(2.49, 1, 7))
+    #expect(!category(9, 0.19, 7))
   }
 
   @Test func valueTags() {

@@ -180,7 +180,7 @@ import Testing
     ),
     (
       "version: 1\ntags:\n  - {name: a, layer: basic, value: profile.gender, until: 'true'}",
-      ["tags.yaml:3:5: `until` belongs to tags that are only set or unset (`when`)"]
+      ["tags.yaml:3:5: `until` says how long what `when` has set is kept; the tag has no `when`"]
     ),
     (
       "version: 1\ntags:\n  - {name: a, layer: basic, cases: {x: 'score(orders.count, 2) = 1', y: orders.count in [1, 2]}}",

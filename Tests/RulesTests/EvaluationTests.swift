@@ -37,6 +37,11 @@ import Testing
     text += "  - name: cases\n    layer: basic\n    when: '\(maker.print(trees[0].when))'\n    cases:\n"
     for (index, tree) in trees.enumerated() { text += "      c\(index): '\(maker.print(tree.until))'\n" }
     text += "  - name: text\n    layer: basic\n    when: '\(maker.print(trees[1].when))'\n    value: profile.region\n"
+    text += "  - name: kept\n    layer: basic\n    when: '\(maker.print(trees[2].when))'\n"
+    text += "    until: '\(maker.print(trees[3].until))'\n    value: profile.region\n"
+    text += "  - name: kept_cases\n    layer: basic\n    when: '\(maker.print(trees[4].when))'\n"
+    text += "    until: '\(maker.print(trees[5].until))'\n    cases:\n"
+    for (index, tree) in trees.enumerated() { text += "      c\(index): '\(maker.print(tree.until))'\n" }
     let rules = try RuleSet(text: "version: 1\n" + maker.definitionText + "tags:\n" + text, file: "r", exponent: 2)
 
     var random = Seeded(UInt64(seed) + 1_000_000)
@@ -55,6 +60,42 @@ import Testing
       #expect(rules.evaluate(6, source: source, current: 3) == cases, "cases of \(text)")
       let region = trees[1].when.holds(source) ? source.text(.region) : 0
       #expect(rules.evaluate(7, source: source, current: 9) == region, "text of \(text)")
+      let isSet = trees[2].when.holds(source)
+      let isKept = isSet || !trees[3].until.holds(source)
+      #expect(rules.evaluate(8, source: source, current: 0) == (isSet ? source.text(.region) : 0), "kept of \(text)")
+      #expect(rules.evaluate(8, source: source, current: 9) == (isKept ? source.text(.region) : 0), "kept of \(text)")
+      let isCase = trees[4].when.holds(source)
+      let isCaseKept = isCase || !trees[5].until.holds(source)
+      #expect(rules.evaluate(9, source: source, current: 0) == (isCase ? first : 0), "kept_cases of \(text)")
+      #expect(rules.evaluate(9, source: source, current: 2) == (isCaseKept ? first : 0), "kept_cases of \(text)")
+    }
+  }
+
+  /// What one rule has computed is there for the next ones, and never anything else.
+  @Test(arguments: 0..<200) func rulesShareWhatTheyRead(seed: Int) throws {
+    var maker = ExpressionMaker(seed: UInt64(seed) + 50_000)
+    let conditions = (0..<3).map { _ in maker.print(maker.truth(depth: 3)) }
+    var text = ""
+    for index in 0..<9 {
+      // Parts of the same few conditions, so that rules have much in common.
+      let when = "(\(conditions[index % 3])) or (\(conditions[(index + index / 3) % 3]))"
+      text += "  - name: t\(index)\n    layer: basic\n    when: '\(when)'\n"
+      if index % 2 == 1 { text += "    until: '\(conditions[index / 3])'\n" }
+    }
+    let rules = try RuleSet(text: "version: 1\n" + maker.definitionText + "tags:\n" + text, file: "r", exponent: 2)
+    let machine = RuleMachine(rules)
+    var random = Seeded(UInt64(seed) + 2_000_000)
+    let features = Set(rules.rules.flatMap(\.features)).sorted { $0.name < $1.name }
+    for _ in 0..<20 {
+      let source = Self.source(for: features, &random)
+      var known = KnownTerms()
+      for _ in 0..<30 {
+        let index = random.below(rules.count)
+        let current = UInt64(random.below(2))
+        #expect(
+          machine.evaluate(index, source: source, current: current, known: &known)
+            == rules.evaluate(index, source: source, current: current), "t\(index) of \(text)")
+      }
     }
   }
 
@@ -71,6 +112,31 @@ import Testing
     // Undefined: `until` is false as well, so the tag stays.
     #expect(value(.nan, 1) == 1)
     #expect(value(.nan, 0) == 0)
+  }
+
+  /// A tag with a value follows it while it is kept.
+  @Test func hysteresisKeepsAValueBetweenTheThresholds() throws {
+    let rules = try RuleSet(
+      text: """
+        version: 1
+        tags:
+          - name: t
+            layer: value
+            when: preferences.category_share >= 50%
+            until: not (preferences.category_share >= 30%)
+            value: preferences.category
+        """, file: "r", exponent: 2)
+    func value(_ share: Double, _ category: UInt64, _ current: UInt64) -> UInt64 {
+      rules.evaluate(
+        0, source: Fixed(numbers: [.topCategoryShare: share], texts: [.topCategory: category]),
+        current: current)
+    }
+    #expect(value(0.49, 7, 0) == 0)
+    #expect(value(0.5, 7, 0) == 7)
+    #expect(value(0.3, 7, 7) == 7)
+    #expect(value(0.3, 8, 7) == 8)
+    #expect(value(0.29, 7, 7) == 0)
+    #expect(value(.nan, 0, 7) == 0)
   }
 
   @Test func undefinedMakesEveryComparisonFalse() throws {

@@ -107,7 +107,7 @@ import Testing
         var checker = Checker(definitions: [:], lists: [:], exponent: 2)
         let condition = try checker.condition(syntax)
         var builder = ProgramBuilder()
-        try? builder.append(CheckedRule(body: .flag(when: condition, until: nil)))
+        try? builder.append(CheckedRule(when: condition, body: .flag))
         accepted += 1
       } catch {
         #expect(error.line == 1 && (1...scalars.count + 1).contains(error.column), "\(error) in \(text)")

@@ -60,6 +60,8 @@ import Testing
     for index in 0..<3 { text += "      c\(index): '\(maker.print(maker.truth(depth: 1)))'\n" }
     text +=
       "  - name: text\n    layer: basic\n    when: '\(maker.print(maker.truth(depth: 2)))'\n    value: profile.region\n"
+    text += "  - name: kept\n    layer: basic\n    when: '\(maker.print(maker.truth(depth: 1)))'\n"
+    text += "    until: '\(maker.print(maker.truth(depth: 1)))'\n    value: profile.region\n"
     let rules = try RuleSet(text: "version: 1\n" + maker.definitionText + "tags:\n" + text, file: "r", exponent: 2)
     var random = Seeded(UInt64(seed))
     for _ in 0..<3 {
