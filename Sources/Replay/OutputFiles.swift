@@ -16,11 +16,13 @@ package final class OutputFiles {
   private var descriptors: [Int32] = []
   private var isFinished = false
   private var buffers: [[UInt8]]
+  private var behind: [WriteBehind]
   private static let flushBytes = 1 << 20
 
   package init(directory: String) throws(OutputError) {
     self.directory = directory
     buffers = OutputTopic.allCases.map { _ in [] }
+    behind = OutputTopic.allCases.map { _ in WriteBehind() }
     if mkdir(directory, 0o755) != 0, errno != EEXIST {
       throw Self.failed("make the directory", directory, isCreation: true)
     }
@@ -78,6 +80,7 @@ package final class OutputFiles {
       if count < 0 { throw Self.failed("write", Self.path(directory, OutputTopic.allCases[topic])) }
       written += count
     }
+    behind[topic].wrote(written, to: descriptors[topic])
     buffers[topic].removeAll(keepingCapacity: true)
   }
 
