@@ -54,6 +54,17 @@ public struct CustomerPlaces {
     tw_prefetch(tail)
     tw_prefetch(tail + 64)
     tw_prefetch(tail + 128)
+    tw_prefetch(tail + 192)
+  }
+}
+
+extension CustomerPlaces {
+  /// Asks for records that come some places behind this one in a list which is gone through: first their fixed parts, and
+  /// tails when those should be there.
+  @inline(__always)
+  public func prefetchAhead(of place: Int, in list: [CustomerIndex]) {
+    if place + 16 < list.count { prefetchRecord(of: list[place + 16]) }
+    if place + 8 < list.count { prefetchTail(of: list[place + 8]) }
   }
 }
 

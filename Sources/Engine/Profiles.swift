@@ -11,7 +11,11 @@ extension EngineTask {
     if pendingProfiles.isEmpty { return }
     let changed = pendingProfiles.map { CustomerIndex(number: $0) }
     pendingProfiles.removeAll(keepingCapacity: true)
-    for index in sortedByID(changed) { writeProfile(index, at: table.record(index).header.asOf) }
+    let sorted = sortedByID(changed)
+    for (place, index) in sorted.enumerated() {
+      table.places.prefetchAhead(of: place, in: sorted)
+      writeProfile(index, at: table.record(index).header.asOf)
+    }
   }
 
   /// What a profile says of the customer has changed.
@@ -37,6 +41,11 @@ extension EngineTask {
   /// Valid until the task changes.
   public func id(of index: CustomerIndex) -> UnsafeRawBufferPointer { table.record(index).id }
 
+  /// Asks for the memory of customers who come some places behind this one in a list that is gone through.
+  public mutating func prefetchAhead(of place: Int, in list: [CustomerIndex]) {
+    table.places.prefetchAhead(of: place, in: list)
+  }
+
   /// Writes one customer's profile as of the clock, under the current rules: where a sweep after a change of rules has not
   /// come to the customer yet, it is brought to them first.
   public mutating func emitProfile(of index: CustomerIndex) {
@@ -52,11 +61,17 @@ extension EngineTask {
   }
 
   func sortedByID(_ list: [CustomerIndex]) -> [CustomerIndex] {
-    // Most are told apart by a number, without a look at their records.
-    var keyed = list.map { (prefix: sortingPrefix(of: id(of: $0)), index: $0) }
+    let places = table.places
+    // Most are told apart by their prefix, without a look at their records.
+    var keyed: [(prefix: SortingPrefix, index: CustomerIndex)] = []
+    keyed.reserveCapacity(list.count)
+    for (number, index) in list.enumerated() {
+      places.prefetchAhead(of: number, in: list)
+      keyed.append((SortingPrefix(of: places.record(index).id), index))
+    }
     keyed.sort {
       $0.prefix == $1.prefix
-        ? id(of: $0.index).lexicographicallyPrecedes(id(of: $1.index)) : $0.prefix < $1.prefix
+        ? places.record($0.index).id.precedes(places.record($1.index).id) : $0.prefix < $1.prefix
     }
     return keyed.map(\.index)
   }

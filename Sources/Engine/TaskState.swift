@@ -289,6 +289,7 @@ extension EngineTask {
     var buffer: [UInt8] = []
     for number in 0..<UInt32(table.slotCount) where !table.isFree(CustomerIndex(number: number)) {
       let record = table.record(CustomerIndex(number: number))
+      if Int(number) + 8 < table.slotCount { table.places.prefetchTail(of: CustomerIndex(number: number + 8)) }
       buffer.removeAll(keepingCapacity: true)
       record.appendLogicalBytes(to: &buffer, symbols: symbols.pointee)
       for (tag, rule) in context.settings.rules.rules.enumerated() where tag < record.tagCount && record[tag: tag] != 0

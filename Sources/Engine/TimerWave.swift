@@ -7,7 +7,7 @@ import Events
 struct TimerWave: ~Copyable {
   private struct Entry {
     /// Of the id: most comparisons need no record.
-    var prefix: UInt64
+    var prefix: SortingPrefix
     var index: CustomerIndex
   }
 
@@ -47,7 +47,7 @@ struct TimerWave: ~Copyable {
       endRun(in: places)
       if count == chunks.count * Self.entriesPerChunk { chunks.append(.allocate(capacity: Self.entriesPerChunk)) }
     }
-    entry(count).initialize(to: Entry(prefix: sortingPrefix(of: places.record(index).id), index: index))
+    entry(count).initialize(to: Entry(prefix: SortingPrefix(of: places.record(index).id), index: index))
     count += 1
   }
 
@@ -105,6 +105,6 @@ struct TimerWave: ~Copyable {
 
   private static func precedes(_ a: Entry, _ b: Entry, in places: CustomerPlaces) -> Bool {
     if a.prefix != b.prefix { return a.prefix < b.prefix }
-    return places.record(a.index).id.lexicographicallyPrecedes(places.record(b.index).id)
+    return places.record(a.index).id.precedes(places.record(b.index).id)
   }
 }

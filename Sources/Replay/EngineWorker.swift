@@ -159,7 +159,9 @@ struct EngineWorker: ~Copyable {
     while task.nextDue <= end { try fire(task.nextDue, behind: .max) }
     task.advance(to: end)
     if options.profiles {
-      for index in task.customersByID() {
+      let customers = task.customersByID()
+      for (place, index) in customers.enumerated() {
+        task.prefetchAhead(of: place, in: customers)
         task.emitProfile(of: index)
         try mark(.profiles)
       }

@@ -24,7 +24,7 @@ struct OutputMerge {
     var mark = 0
     var entry = 0
     /// Of the next entry's customer id.
-    var prefix: UInt64 = 0
+    var prefix = SortingPrefix()
 
     var isAtEnd: Bool { mark == chunk.marks.count }
     var place: OutputPlace { chunk.marks[mark].place }
@@ -38,7 +38,7 @@ struct OutputMerge {
     }
 
     mutating func readPrefix() {
-      prefix = isAtEnd || isBare ? 0 : withKey(sortingPrefix)
+      prefix = isAtEnd || isBare ? SortingPrefix() : withKey { SortingPrefix(of: $0) }
     }
   }
 
@@ -113,7 +113,7 @@ struct OutputMerge {
   private func precedesByID(_ a: Int, _ b: Int) -> Bool {
     if cursors[a].isBare || cursors[b].isBare { return cursors[a].isBare && !cursors[b].isBare }
     if cursors[a].prefix != cursors[b].prefix { return cursors[a].prefix < cursors[b].prefix }
-    return cursors[a].withKey { key in cursors[b].withKey { key.lexicographicallyPrecedes($0) } }
+    return cursors[a].withKey { key in cursors[b].withKey { key.precedes($0) } }
   }
 
   /// Writes what one of them has before the next entry of the other; at least one entry or mark.

@@ -132,10 +132,11 @@ private final class ExportedTask {
 
   /// Neither is at its end.
   func precedes(_ other: ExportedTask) -> Bool {
-    engine.task.id(of: order[position]).lexicographicallyPrecedes(other.engine.task.id(of: other.order[other.position]))
+    engine.task.id(of: order[position]).precedes(other.engine.task.id(of: other.order[other.position]))
   }
 
   func writeNext(to file: inout OutputFile) throws {
+    engine.task.prefetchAhead(of: position, in: order)
     engine.task.emitProfile(of: order[position])
     position += 1
     for entry in engine.task.outputs.entries where entry.topic == .profiles {
