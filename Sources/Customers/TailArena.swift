@@ -18,36 +18,44 @@ package struct TailArena: ~Copyable {
   static let largestPooled = 4096
   /// Blocks up to here get no slack of their own.
   static let smallAtMost = 512
-  private static let chunkBytes = 1 << 20
-  /// Also the alignment of a segment, so that a block's segment follows from its address.
+  /// Also the alignment of a chunk, so that a block's chunk and segment follow from its address.
+  private static let chunkBytes = ChunkMap.chunkBytes
   private static let segmentBytes = 1 << 16
+  private static let segmentsPerChunk = chunkBytes / segmentBytes
   /// Before each block: its owner's address, and in the upper 16 bits its granules, these 8 bytes among them.
   private static let headBytes = 8
   /// A new segment costs memory, cleaning one costs time: holes may take up to one part in so many of what is in use.
-  private static let holesAtMost = 8
+  private static let holesAtMost = 6
   /// Blocks between asking for an owner's memory and writing there, when a segment is cleaned.
   private static let ownersAhead = 8
+  /// How far ahead of them the segment itself is asked for.
+  private static let bytesAhead = 1 << 10
 
-  /// What stands at the beginning of a segment.
+  /// Of a segment, kept apart from it: at the beginning of segments, which are aligned, all of these would lie in the same few
+  /// places of a cache.
   private struct Segment {
     /// Neighbours among those equally full, or among the free ones.
-    var next: UnsafeMutablePointer<Segment>?
-    var previous: UnsafeMutablePointer<Segment>?
+    var next: Int32 = none
+    var previous: Int32 = none
     /// Of blocks in use, with their heads.
-    var bytesInUse: Int
+    var bytesInUse: Int32 = 0
     /// Where the log goes on, from the segment's beginning.
-    var end: Int
+    var end: Int32 = 0
 
-    static let headerBytes = 64
+    static let none: Int32 = -1
   }
 
   private var chunks: [UnsafeMutableRawPointer] = []
+  private var chunkNumbers = ChunkMap()
   private var chunkUsed = TailArena.chunkBytes
+  /// By number, those of the first chunk first.
+  private var segments: UnsafeMutablePointer<Segment>
+  private var segmentCapacity = 64
   /// Where blocks are handed out.
-  private var open: UnsafeMutablePointer<Segment>?
+  private var open = Segment.none
   /// Other segments in use, by how full they are.
-  private var byFill: [UnsafeMutablePointer<Segment>?]
-  private var free: UnsafeMutablePointer<Segment>?
+  private var byFill: [Int32]
+  private var free = Segment.none
   private var freeCount = 0
   /// Of the segments: what blocks in use take with their heads.
   private var logBytesInUse = 0
@@ -56,9 +64,15 @@ package struct TailArena: ~Copyable {
 
   private static let fillClasses = 32
 
-  package init() { byFill = Array(repeating: nil, count: TailArena.fillClasses + 1) }
+  package init() {
+    byFill = Array(repeating: Segment.none, count: TailArena.fillClasses + 1)
+    segments = .allocate(capacity: segmentCapacity)
+  }
 
-  deinit { for chunk in chunks { chunk.deallocate() } }
+  deinit {
+    for chunk in chunks { chunk.deallocate() }
+    segments.deallocate()
+  }
 
   /// At the arena's end: gives back what does not lie in its chunks.
   static func release(_ block: UnsafeMutableRawPointer, capacity: Int) {
@@ -96,15 +110,14 @@ package struct TailArena: ~Copyable {
     // Whoever cleans the segment sees no owner.
     (block - TailArena.headBytes).storeBytes(of: UInt64(bytes / TailArena.granule) << 48, as: UInt64.self)
     logBytesInUse -= bytes
-    let segment = UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: block) & ~UInt(TailArena.segmentBytes - 1))
-      .unsafelyUnwrapped.assumingMemoryBound(to: Segment.self)
-    let before = TailArena.fill(segment)
-    segment.pointee.bytesInUse -= bytes
+    let segment = number(of: block)
+    let before = fill(segment)
+    segments[Int(segment)].bytesInUse -= Int32(truncatingIfNeeded: bytes)
     if segment == open { return }
-    if segment.pointee.bytesInUse == 0 {
+    if segments[Int(segment)].bytesInUse == 0 {
       unlink(segment, from: before)
       release(segment)
-    } else if TailArena.fill(segment) != before {
+    } else if fill(segment) != before {
       unlink(segment, from: before)
       link(segment)
     }
@@ -134,15 +147,17 @@ package struct TailArena: ~Copyable {
   /// into a block is good any more. Some ten microseconds of work.
   /// - Parameter trim: is told an owner and the capacity of its block, and says which it is to have from now on: no more.
   package mutating func clean(trim: (Owner, Int) -> Int = { _, capacity in capacity }) {
-    guard let segment = byFill.lazy.compactMap(\.self).first else { return }
-    unlink(segment, from: TailArena.fill(segment))
-    let base = UnsafeMutableRawPointer(segment)
-    var place = Segment.headerBytes
+    guard let segment = byFill.first(where: { $0 != Segment.none }) else { return }
+    unlink(segment, from: fill(segment))
+    let base = memory(of: segment)
+    let end = Int(segments[Int(segment)].end)
+    var place = 0
     // Owners lie anywhere: each is asked for some blocks before it is told.
-    var ahead = place
-    for _ in 0..<TailArena.ownersAhead { prefetchOwner(of: &ahead, in: segment) }
-    while place < segment.pointee.end {
-      prefetchOwner(of: &ahead, in: segment)
+    var ahead = 0
+    for line in stride(from: 0, to: min(end, TailArena.bytesAhead), by: 64) { tw_prefetch(base + line) }
+    for _ in 0..<TailArena.ownersAhead { prefetchOwner(of: &ahead, in: base, upTo: end) }
+    while place < end {
+      prefetchOwner(of: &ahead, in: base, upTo: end)
       let head = (base + place).load(as: UInt64.self)
       let bytes = Int(head >> 48) * TailArena.granule
       if let owner = Owner(bitPattern: UInt(head & 0xffff_ffff_ffff)) {
@@ -160,79 +175,108 @@ package struct TailArena: ~Copyable {
   }
 
   @inline(__always)
-  private func prefetchOwner(of place: inout Int, in segment: UnsafeMutablePointer<Segment>) {
-    guard place < segment.pointee.end else { return }
-    let head = (UnsafeMutableRawPointer(segment) + place).load(as: UInt64.self)
-    place += Int(head >> 48) * TailArena.granule
+  private func prefetchOwner(of place: inout Int, in base: UnsafeMutableRawPointer, upTo end: Int) {
+    guard place < end else { return }
+    let head = (base + place).load(as: UInt64.self)
+    let next = place + Int(head >> 48) * TailArena.granule
+    // Each line of the segment once.
+    for line in stride(from: (place + 63) & ~63, to: next, by: 64) where line + TailArena.bytesAhead < end {
+      tw_prefetch(base + line + TailArena.bytesAhead)
+    }
+    place = next
     tw_prefetch(UnsafeRawPointer(bitPattern: UInt(head & 0xffff_ffff_ffff)))
   }
 
   // MARK: The log
 
   private mutating func append(bytes: Int, owner: UInt64) -> UnsafeMutableRawPointer {
-    var segment = open
-    if (segment?.pointee.end ?? TailArena.segmentBytes) + bytes > TailArena.segmentBytes {
-      if let full = segment {
-        open = nil
-        if full.pointee.bytesInUse == 0 { release(full) } else { link(full) }
+    if open == Segment.none || Int(segments[Int(open)].end) + bytes > TailArena.segmentBytes {
+      let full = open
+      if full != Segment.none {
+        open = Segment.none
+        if segments[Int(full)].bytesInUse == 0 { release(full) } else { link(full) }
       }
-      segment = takeSegment()
-      open = segment
+      open = takeSegment()
     }
-    let log = segment.unsafelyUnwrapped
-    let head = UnsafeMutableRawPointer(log) + log.pointee.end
+    let log = segments + Int(open)
+    let head = memory(of: open) + Int(log.pointee.end)
     head.storeBytes(of: UInt64(bytes / TailArena.granule) << 48 | owner, as: UInt64.self)
-    log.pointee.end += bytes
-    log.pointee.bytesInUse += bytes
+    log.pointee.end += Int32(truncatingIfNeeded: bytes)
+    log.pointee.bytesInUse += Int32(truncatingIfNeeded: bytes)
     logBytesInUse += bytes
     return head + TailArena.headBytes
   }
 
-  private mutating func takeSegment() -> UnsafeMutablePointer<Segment> {
-    let segment: UnsafeMutablePointer<Segment>
-    if let free {
+  // MARK: Segments
+
+  @inline(__always)
+  private func memory(of segment: Int32) -> UnsafeMutableRawPointer {
+    let number = Int(segment)
+    return chunks[number / TailArena.segmentsPerChunk]
+      + number % TailArena.segmentsPerChunk * TailArena.segmentBytes
+  }
+
+  @inline(__always)
+  private func number(of block: UnsafeMutableRawPointer) -> Int32 {
+    let place = UInt(bitPattern: block) % UInt(TailArena.chunkBytes) / UInt(TailArena.segmentBytes)
+    return chunkNumbers.number(of: block) * Int32(TailArena.segmentsPerChunk) + Int32(truncatingIfNeeded: place)
+  }
+
+  private mutating func takeSegment() -> Int32 {
+    let segment: Int32
+    if free != Segment.none {
       segment = free
-      self.free = free.pointee.next
+      free = segments[Int(segment)].next
       freeCount -= 1
     } else {
-      if chunkUsed == TailArena.chunkBytes {
-        chunks.append(
-          UnsafeMutableRawPointer.allocate(byteCount: TailArena.chunkBytes, alignment: TailArena.segmentBytes))
-        bytesReserved += TailArena.chunkBytes
-        chunkUsed = 0
-      }
-      segment = (chunks[chunks.count - 1] + chunkUsed).assumingMemoryBound(to: Segment.self)
+      if chunkUsed == TailArena.chunkBytes { addChunk() }
+      segment = Int32((chunks.count - 1) * TailArena.segmentsPerChunk + chunkUsed / TailArena.segmentBytes)
       chunkUsed += TailArena.segmentBytes
     }
-    segment.initialize(to: Segment(bytesInUse: 0, end: Segment.headerBytes))
+    (segments + Int(segment)).initialize(to: Segment())
     return segment
   }
 
-  private mutating func release(_ segment: UnsafeMutablePointer<Segment>) {
-    segment.pointee.next = free
+  private mutating func addChunk() {
+    let chunk = UnsafeMutableRawPointer.allocate(
+      byteCount: TailArena.chunkBytes, alignment: TailArena.chunkBytes)
+    chunkNumbers.insert(chunk, number: Int32(chunks.count))
+    chunks.append(chunk)
+    bytesReserved += TailArena.chunkBytes
+    chunkUsed = 0
+    let wanted = chunks.count * TailArena.segmentsPerChunk
+    if wanted > segmentCapacity {
+      let larger = UnsafeMutablePointer<Segment>.allocate(capacity: 2 * wanted)
+      larger.initialize(from: segments, count: wanted - TailArena.segmentsPerChunk)
+      segments.deallocate()
+      segments = larger
+      segmentCapacity = 2 * wanted
+    }
+  }
+
+  private mutating func release(_ segment: Int32) {
+    segments[Int(segment)].next = free
     free = segment
     freeCount += 1
   }
 
   @inline(__always)
-  private static func fill(_ segment: UnsafeMutablePointer<Segment>) -> Int {
-    segment.pointee.bytesInUse * fillClasses / segmentBytes
+  private func fill(_ segment: Int32) -> Int {
+    Int(segments[Int(segment)].bytesInUse) * TailArena.fillClasses / TailArena.segmentBytes
   }
 
-  private mutating func link(_ segment: UnsafeMutablePointer<Segment>) {
-    let fill = TailArena.fill(segment)
-    segment.pointee.previous = nil
-    segment.pointee.next = byFill[fill]
-    segment.pointee.next?.pointee.previous = segment
+  private mutating func link(_ segment: Int32) {
+    let fill = fill(segment)
+    let next = byFill[fill]
+    segments[Int(segment)].previous = Segment.none
+    segments[Int(segment)].next = next
+    if next != Segment.none { segments[Int(next)].previous = segment }
     byFill[fill] = segment
   }
 
-  private mutating func unlink(_ segment: UnsafeMutablePointer<Segment>, from fill: Int) {
-    segment.pointee.next?.pointee.previous = segment.pointee.previous
-    if let previous = segment.pointee.previous {
-      previous.pointee.next = segment.pointee.next
-    } else {
-      byFill[fill] = segment.pointee.next
-    }
+  private mutating func unlink(_ segment: Int32, from fill: Int) {
+    let (previous, next) = (segments[Int(segment)].previous, segments[Int(segment)].next)
+    if next != Segment.none { segments[Int(next)].previous = previous }
+    if previous != Segment.none { segments[Int(previous)].next = next } else { byFill[fill] = next }
   }
 }

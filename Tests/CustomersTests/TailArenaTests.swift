@@ -109,7 +109,7 @@ import Testing
       }
     }
     #expect(!holders.isCleaningDue)
-    // An eighth of holes, heads, the ends of segments, and what a chunk has ahead.
+    // A sixth of holes, heads, the ends of segments, and what a chunk has ahead.
     let bound = holders.bytesInUse * 5 / 4 + 1 << 20
     #expect(
       holders.bytesReserved < bound, "\(holders.bytesReserved) for \(holders.bytesInUse) in use")
