@@ -136,7 +136,7 @@ struct BaseFileWriter: ~Copyable {
     file: any DiskFile, header: EpochHeader, chain: UInt64, previousChain: UInt64, chunksStart: UInt64,
     shape: ValueShape?
   ) {
-    compressor = EntryCompressor(shape)
+    compressor = EntryCompressor(shape, ArrangingMemory())
     self.file = file
     self.header = header
     self.chain = chain

@@ -22,8 +22,9 @@ extension UnsafeRawBufferPointer {
   }
 }
 
-/// A growable buffer that is never zero-filled and keeps its memory when cleared.
-struct RawBuffer: ~Copyable {
+/// A growable buffer that is never zero-filled and keeps its memory when cleared. Nobody else has that memory: it may go from
+/// thread to thread.
+struct RawBuffer: ~Copyable, @unchecked Sendable {
   private var storage: UnsafeMutableRawBufferPointer
   private(set) var count = 0
 

@@ -13,8 +13,10 @@ struct EntryCompressor: ~Copyable {
   private let arranger: RunArranger
   private var frame = RawBuffer(capacity: 0)
 
-  /// - Parameter shape: of most values.
-  init(_ shape: ValueShape?) { arranger = RunArranger(shape) }
+  /// - Parameters:
+  ///   - shape: of most values.
+  ///   - memory: to arrange them in.
+  init(_ shape: ValueShape?, _ memory: ArrangingMemory) { arranger = RunArranger(shape, memory) }
 
   deinit { ZSTD_freeCCtx(context) }
 
@@ -34,8 +36,7 @@ struct EntryCompressor: ~Copyable {
     func compress(_ source: UnsafeRawBufferPointer) -> Int {
       ZSTD_compressCCtx(context, target, plainBytes - 1, source.baseAddress, source.count, Self.level)
     }
-    let made =
-      if let arranged = arranger.arrange(plain) { arranged.withBytes { compress($0) } } else { compress(plain) }
+    let made = arranger.withArranged(plain) { compress($0 ?? plain) }
     if ZSTD_isError(made) != 0 { return }
     frame.setCount(made)
     buffer.setCount(start)
@@ -43,7 +44,10 @@ struct EntryCompressor: ~Copyable {
   }
 
   /// Frees the memory of an unusually large run.
-  mutating func shrink(toAtMost limit: Int) { frame.shrink(toAtMost: limit) }
+  mutating func shrink(toAtMost limit: Int) {
+    frame.shrink(toAtMost: limit)
+    arranger.shrink(toAtMost: limit)
+  }
 }
 
 /// Decompresses the runs of one reader, into memory that grows to the largest.

@@ -12,10 +12,12 @@ public struct EntryWriter: ~Copyable {
   private var tombstoneCount = 0
   private(set) var failure: CheckpointError?
 
-  /// - Parameter shape: of most values.
-  init(capacity: Int, shape: ValueShape? = nil) {
+  /// - Parameters:
+  ///   - shape: of most values.
+  ///   - memory: to arrange them in.
+  init(capacity: Int, shape: ValueShape? = nil, memory: ArrangingMemory = ArrangingMemory()) {
     buffer = RawBuffer(capacity: capacity)
-    compressor = EntryCompressor(shape)
+    compressor = EntryCompressor(shape, memory)
   }
 
   /// Stores `value` under `key`; both are copied.

@@ -64,10 +64,13 @@ public final class PartitionStore {
   /// Opens the directory, creating it if absent, takes its lock, and checks every block of the log.
   ///
   /// The chunks of the base are checked by `restore`, which reads them anyway.
-  /// - Parameter shape: of most values that will be written; what is written without it takes more room.
+  /// - Parameters:
+  ///   - shape: of most values that will be written; what is written without it takes more room.
+  ///   - memory: for several stores together.
   /// - Throws: `.locked`, `.damaged`, `.unsupportedFormat`, `.disk`. On damage nothing is changed.
   public convenience init(
-    opening directory: String, on disk: any Disk = PosixDisk(), policy: Policy = Policy(), shape: ValueShape? = nil
+    opening directory: String, on disk: any Disk = PosixDisk(), policy: Policy = Policy(), shape: ValueShape? = nil,
+    memory: ArrangingMemory = ArrangingMemory()
   ) throws(CheckpointError) {
     let lock: (any DiskLock)?
     do {
@@ -80,13 +83,13 @@ public final class PartitionStore {
       let held = lock
     #endif
     guard let held else { throw .locked(directory: directory) }
-    try self.init(locked: directory, lock: held, on: disk, policy: policy, shape: shape)
+    try self.init(locked: directory, lock: held, on: disk, policy: policy, shape: shape, memory: memory)
   }
 
   /// Opens the directory under a lock that the caller has taken.
   init(
     locked directory: String, lock: any DiskLock, on disk: any Disk, policy: Policy = Policy(),
-    shape: ValueShape? = nil
+    shape: ValueShape? = nil, memory: ArrangingMemory = ArrangingMemory()
   ) throws(CheckpointError) {
     let names: [String]
     do { names = try disk.list(directory) } catch { throw .disk(error) }
@@ -96,7 +99,7 @@ public final class PartitionStore {
     self.disk = disk
     self.lock = lock
     self.shape = shape
-    writer = EntryWriter(capacity: 1 << 20, shape: shape)
+    writer = EntryWriter(capacity: 1 << 20, shape: shape, memory: memory)
     phase = .recovered
     if let newest = newestEpoch { newestHeader = try block(of: newest).header }
   }

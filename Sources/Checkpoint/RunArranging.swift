@@ -10,6 +10,8 @@
 //
 // Lengths and parts are transposed: all first bytes of the elements, all second ones, and so on.
 
+import Synchronization
+
 /// How an entry is arranged.
 private enum EntryFlag {
   /// Its value lies in the parts.
@@ -36,24 +38,63 @@ private func copyRoughly(_ count: Int, from source: UnsafeRawPointer, to target:
   }
 }
 
+/// Memory in which runs are arranged: some megabytes each time, too much for every partition to keep and more than an allocator
+/// keeps for long. Several writers may have it; one that finds it taken makes do with memory of its own.
+public final class ArrangingMemory: Sendable {
+  struct Buffers: ~Copyable, Sendable {
+    /// The columns before they are transposed, behind the flags.
+    var columns = RawBuffer(capacity: 0)
+    var arranged = RawBuffer(capacity: 0)
+  }
+
+  private let kept = Mutex<Buffers?>(nil)
+  /// A larger run's memory is not kept.
+  static let keptBytes = 16 << 20
+
+  public init() {}
+
+  func take() -> Buffers {
+    if let buffers = kept.withLock({ $0.take() }) { return buffers }
+    return Buffers()
+  }
+
+  func giveBack(_ buffers: consuming Buffers, atMost limit: Int = keptBytes) {
+    buffers.columns.shrink(toAtMost: limit)
+    buffers.arranged.shrink(toAtMost: limit)
+    var returned: Buffers? = consume buffers
+    kept.withLock { $0 = returned.take() }
+  }
+}
+
 /// Arranges the runs of one writer.
 struct RunArranger {
   private let shape: ValueShape?
+  private let memory: ArrangingMemory
 
   /// A run with fewer values of the shape is left as it is.
   private static let shapedMin = 16
 
-  init(_ shape: ValueShape?) { self.shape = shape }
+  init(_ shape: ValueShape?, _ memory: ArrangingMemory) {
+    self.shape = shape
+    self.memory = memory
+  }
 
-  /// The arranged form of `rows`, entries one behind the other as a writer makes them; nil if that is not shorter.
+  /// Frees the memory of an unusually large run.
+  func shrink(toAtMost limit: Int) { memory.giveBack(memory.take(), atMost: limit) }
+
+  /// Calls back with the arranged form of `rows`, entries one behind the other as a writer makes them; with nil if that is not
+  /// shorter.
   /// - Parameter rows: behind them is memory for 16 bytes more.
-  func arrange(_ rows: UnsafeRawBufferPointer) -> RawBuffer? {
-    guard let shape else { return nil }
-    // The columns before they are transposed, behind the flags. Not kept: each partition has a writer.
-    var columns = RawBuffer(capacity: rows.count + rows.count / 6 + (shape.parts.count + 4) * roughness)
-    let survey = survey(rows, shape, flags: &columns)
-    guard survey.shapedCount >= Self.shapedMin else { return nil }
-    return arrange(rows, survey, shape.parts, &columns)
+  func withArranged<T>(_ rows: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer?) -> T) -> T {
+    guard let shape else { return body(nil) }
+    var buffers = memory.take()
+    buffers.columns.clear()
+    buffers.columns.reserve(rows.count + rows.count / 6 + (shape.parts.count + 4) * roughness)
+    let survey = survey(rows, shape, flags: &buffers.columns)
+    let isArranged = survey.shapedCount >= Self.shapedMin && arrange(rows, survey, shape.parts, &buffers)
+    let result = body(isArranged ? buffers.arranged.bytes : nil)
+    memory.giveBack(buffers)
+    return result
   }
 
   /// What a run has, so that there is a place for all of it.
@@ -121,8 +162,8 @@ struct RunArranger {
   }
 
   private func arrange(
-    _ rows: UnsafeRawBufferPointer, _ survey: Survey, _ parts: [PackedPart], _ columns: inout RawBuffer
-  ) -> RawBuffer? {
+    _ rows: UnsafeRawBufferPointer, _ survey: Survey, _ parts: [PackedPart], _ buffers: inout ArrangingMemory.Buffers
+  ) -> Bool {
     // A part that is nowhere is left out, and one that all values have as often is of fixed length.
     var kept: [(part: PackedPart, number: Int, rows: Int)] = []
     for (number, tally) in survey.parts.enumerated() where tally.total > 0 {
@@ -137,7 +178,7 @@ struct RunArranger {
     let bytes =
       fixedHeadBytes + PackedPart.bytes * kept.count + 3 * survey.entryCount + 4 * survey.otherCount + survey.keyBytes
       + kept.reduce(0) { $0 + $1.rows * Int($1.part.stride) } + survey.otherBytes
-    guard bytes < rows.count else { return nil }
+    guard bytes < rows.count else { return false }
 
     // Where each column begins, behind the flags, with room for what a rough copy writes beyond its end.
     var end = survey.entryCount
@@ -151,8 +192,8 @@ struct RunArranger {
     let starts = parts.indices.map { place(survey.parts[$0].total * Int(parts[$0].stride)) }
     let other = place(survey.otherBytes)
     let (keyLengths, otherLengths, keys) = (keyLength, otherLength, key)
-    columns.reserve(end)
-    guard let memory = columns.writable.baseAddress else { return nil }
+    buffers.columns.reserve(end)
+    guard let memory = buffers.columns.writable.baseAddress else { return false }
 
     var otherEnd = other
     var cursor = EntryCursor(rows)
@@ -184,20 +225,22 @@ struct RunArranger {
       }
     }
 
-    var arranged = RawBuffer(capacity: bytes)
-    arranged.append(UInt32(survey.entryCount))
-    arranged.append(UInt16(kept.count))
-    for column in kept { column.part.append(to: &arranged) }
-    arranged.append(UnsafeRawBufferPointer(start: memory, count: survey.entryCount))
-    arranged.append(transposed: memory + keyLengths, rows: survey.entryCount, columns: 2)
-    arranged.append(transposed: memory + otherLengths, rows: survey.otherCount, columns: 4)
-    arranged.append(UnsafeRawBufferPointer(start: memory + keys, count: survey.keyBytes))
+    buffers.arranged.clear()
+    buffers.arranged.reserve(bytes)
+    buffers.arranged.append(UInt32(survey.entryCount))
+    buffers.arranged.append(UInt16(kept.count))
+    for column in kept { column.part.append(to: &buffers.arranged) }
+    buffers.arranged.append(UnsafeRawBufferPointer(start: memory, count: survey.entryCount))
+    buffers.arranged.append(transposed: memory + keyLengths, rows: survey.entryCount, columns: 2)
+    buffers.arranged.append(transposed: memory + otherLengths, rows: survey.otherCount, columns: 4)
+    buffers.arranged.append(UnsafeRawBufferPointer(start: memory + keys, count: survey.keyBytes))
     for column in kept {
-      arranged.append(transposed: memory + starts[column.number], rows: column.rows, columns: Int(column.part.stride))
+      buffers.arranged.append(
+        transposed: memory + starts[column.number], rows: column.rows, columns: Int(column.part.stride))
     }
-    arranged.append(UnsafeRawBufferPointer(start: memory + other, count: survey.otherBytes))
-    assert(arranged.count == bytes)
-    return arranged
+    buffers.arranged.append(UnsafeRawBufferPointer(start: memory + other, count: survey.otherBytes))
+    assert(buffers.arranged.count == bytes)
+    return true
   }
 }
 

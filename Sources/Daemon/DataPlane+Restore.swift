@@ -195,7 +195,8 @@ extension DataPlane {
     let policy = PartitionStore.Policy(
       logRatio: configuration.state.rewriteRatio, logBytesMin: UInt64(configuration.state.rewriteMinimumBytes))
     return try PartitionStore(
-      opening: stateDirectory(partition, configuration), on: settings.disk, policy: policy, shape: .customers)
+      opening: stateDirectory(partition, configuration), on: settings.disk, policy: policy, shape: .customers,
+      memory: settings.arranging)
   }
 
   private static func stateDirectory(_ partition: Int32, _ configuration: Configuration) -> String {

@@ -25,6 +25,8 @@ public struct DataPlaneSettings: Sendable {
   /// Partitions that are opened and restored at once, 1 or more; each takes a core.
   public var restoreThreads = max(1, min(8, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
   public var copying = CopyingAhead()
+  /// Of all partitions: one at a time writes its epoch.
+  let arranging = ArrangingMemory()
   /// Where the identities of new states come from.
   public var makeLineage: @Sendable () -> Lineage = { .random() }
   public var log: Log

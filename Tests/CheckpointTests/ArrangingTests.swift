@@ -120,6 +120,33 @@ private func shaped(most: Int, like other: Bool, using random: inout SeededGener
     #expect(try store.state() == state)
   }
 
+  /// Stores on several threads have one memory between them: whoever finds it taken makes do without.
+  @Test func storesMayShareTheMemoryInWhichTheyArrange() async throws {
+    let memory = ArrangingMemory()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for seed in 0..<4 as Range<UInt64> {
+        group.addTask {
+          var random = SeededGenerator(seed: seed)
+          let store = try PartitionStore(opening: directory, on: ModelDisk(seed: seed), shape: shape, memory: memory)
+          try store.truncate(after: nil)
+          var state: State = [:]
+          for epoch in 0..<12 as Range<UInt64> {
+            var changes = Epoch()
+            for _ in 0..<Int.random(in: 100...400, using: &random) {
+              let key = [99] + noise(6, seed: random.next() % 1_000)
+              changes.changes.append((key, shaped(most: 20, like: true, using: &random)))
+            }
+            try store.commit(changes, header(epoch))
+            changes.apply(to: &state)
+            if epoch == 6 { store.releaseMemory() }
+          }
+          #expect(try store.state() == state, "store \(seed)")
+        }
+      }
+      try await group.waitForAll()
+    }
+  }
+
   @Test func valuesOfAShapeTakeLessRoom() throws {
     func bytes(_ shape: ValueShape?) throws -> (log: UInt64, base: UInt64) {
       var random = SeededGenerator(seed: 5)
