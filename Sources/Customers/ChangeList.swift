@@ -44,7 +44,7 @@ public final class ChangeList {
   /// Entries, without those dropped.
   public private(set) var count = 0
   /// The entries of those copied ahead, by the number of their slot.
-  private var ahead: [UInt32: UnsafeMutableRawPointer] = [:]
+  private var ahead = EntryMap()
 
   public init() {
     let first = Chunk(capacity: 4_096)
@@ -62,7 +62,7 @@ public final class ChangeList {
     chunks.removeLast(max(0, chunks.count - Self.keptChunks))
     fill(0)
     count = 0
-    if !ahead.isEmpty { ahead.removeAll(keepingCapacity: true) }
+    ahead.removeAll()
   }
 
   private func fill(_ number: Int) {
@@ -93,11 +93,7 @@ public final class ChangeList {
     let id = record.id
     let bytes = record.encodedBytes
     let place = begin(Head(keyBytes: UInt32(id.count + 1), valueBytes: UInt32(bytes)))
-    if isAhead {
-      if let earlier = ahead.updateValue(place, forKey: slot) { drop(earlier) }
-    } else if !ahead.isEmpty, let earlier = ahead[slot] {
-      drop(earlier)
-    }
+    if let earlier = isAhead ? ahead.update(slot, to: place) : ahead.find(slot) { drop(earlier) }
     add(kind)
     add(id)
     record.encode(to: next)

@@ -82,6 +82,12 @@ extension ProgramView {
       case .keep:
         known.insert(instruction.operand)
         memory[slots + Int(instruction.operand)] = memory[top]
+      case .kept:
+        top += 1
+        memory[top] = memory[slots + Int(instruction.operand)]
+      case .testKept:
+        let value = memory[slots + Int(instruction.operand)]
+        jumps = instruction.comparison.holds(value, Double(bitPattern: instruction.bits)) == instruction.sense
       case .testFeature:
         let value = source.number(features[Int(instruction.feature)])
         jumps = instruction.comparison.holds(value, Double(bitPattern: instruction.bits)) == instruction.sense

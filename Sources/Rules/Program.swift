@@ -20,8 +20,12 @@ package enum Operation: UInt8, Sendable {
   case recall
   /// Keep the top in slot `operand`.
   case keep
+  /// Push slot `operand`, which is known.
+  case kept
   /// Jump when (`feature` compared with the constant in `bits`) == `sense`.
   case testFeature
+  /// Jump when (slot `operand`, which is known, compared with the constant in `bits`) == `sense`.
+  case testKept
   /// Pop a; jump when (a compared with the constant in `bits`) == `sense`.
   case testConstant
   /// Pop b, a; jump when (a compared with b) == `sense`.

@@ -37,6 +37,8 @@ package struct ProgramBuilder {
 
   // Of the rule under way.
   private var slots: [Term: UInt8] = [:]
+  /// Slots that are known wherever the code so far has gone on to the next instruction.
+  private var known: Set<UInt8> = []
   private var stack = 0
   private var deepest = 0
   private var watches = WatchCollector()
@@ -107,6 +109,7 @@ package struct ProgramBuilder {
   /// Code that finishes with the value that `body` gives, and with 0 unless `condition` holds.
   private mutating func emit(_ body: CheckedRule.Body, while condition: Condition) throws(TooLarge) {
     var unset = Label()
+    known = []
     try emit(condition, jumpWhen: false, &unset)
     switch body {
     case .flag: program.code.append(Instruction(.finish, bits: 1))
@@ -138,6 +141,11 @@ package struct ProgramBuilder {
         .testFeature, comparison: comparison, sense: sense, feature: try index(feature), bits: value.bitPattern)
       jump(test, &label)
     case .comparison(let comparison, let a, .constant(let value)):
+      if let slot = slots[a], known.contains(slot) {
+        let test = Instruction(
+          .testKept, comparison: comparison, sense: sense, operand: slot, bits: value.bitPattern)
+        return jump(test, &label)
+      }
       try emit(a)
       stack -= 1
       jump(Instruction(.testConstant, comparison: comparison, sense: sense, bits: value.bitPattern), &label)
@@ -175,18 +183,22 @@ package struct ProgramBuilder {
     }
   }
 
-  /// `and` stops at the first false operand, `or` at the first true one.
+  /// `and` stops at the first false operand, `or` at the first true one: behind them only what the first has read is known.
   private mutating func chain(_ all: [Condition], stopping stop: Bool, jumpWhen sense: Bool, _ label: inout Label)
     throws(TooLarge)
   {
-    if sense == stop {
-      for one in all { try emit(one, jumpWhen: sense, &label) }
-      return
-    }
     var past = Label()
-    for one in all.dropLast() { try emit(one, jumpWhen: stop, &past) }
-    if let last = all.last { try emit(last, jumpWhen: sense, &label) }
+    var knownInAnyCase: Set<UInt8>?
+    for (place, one) in all.enumerated() {
+      if sense == stop || place == all.count - 1 {
+        try emit(one, jumpWhen: sense, &label)
+      } else {
+        try emit(one, jumpWhen: stop, &past)
+      }
+      if place == 0 { knownInAnyCase = known }
+    }
     bind(past)
+    if let knownInAnyCase { known = knownInAnyCase }
   }
 
   private mutating func jump(_ instruction: Instruction, _ label: inout Label) {
@@ -205,9 +217,11 @@ package struct ProgramBuilder {
   // MARK: Numbers
 
   private mutating func emit(_ term: Term) throws(TooLarge) {
-    var known = Label()
     let slot = slots[term]
-    if let slot { jump(Instruction(.recall, operand: slot), &known) }
+    if let slot, known.contains(slot) { return push(Instruction(.kept, operand: slot)) }
+    var recalled = Label()
+    let knownBefore = known
+    if let slot { jump(Instruction(.recall, operand: slot), &recalled) }
     switch term {
     case .constant(let value): push(Instruction(.constant, bits: value.bitPattern))
     case .feature(let feature): push(Instruction(.feature, feature: try index(feature)))
@@ -236,7 +250,9 @@ package struct ProgramBuilder {
     }
     if let slot {
       program.code.append(Instruction(.keep, operand: slot))
-      bind(known)
+      bind(recalled)
+      // What it is made of was not read where it was recalled.
+      known = knownBefore.union([slot])
     }
   }
 
