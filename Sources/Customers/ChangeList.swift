@@ -44,7 +44,7 @@ public final class ChangeList {
   /// Entries, without those dropped.
   public private(set) var count = 0
   /// The entries of those copied ahead, by the number of their slot.
-  private var ahead = EntryMap()
+  private var ahead = FlatMap<UnsafeMutableRawPointer?>(none: nil)
 
   public init() {
     let first = Chunk(capacity: 4_096)
@@ -93,7 +93,7 @@ public final class ChangeList {
     let id = record.id
     let bytes = record.encodedBytes
     let place = begin(Head(keyBytes: UInt32(id.count + 1), valueBytes: UInt32(bytes)))
-    if let earlier = isAhead ? ahead.update(slot, to: place) : ahead.find(slot) { drop(earlier) }
+    if case let earlier?? = isAhead ? ahead.update(slot, to: place) : ahead.find(slot) { drop(earlier) }
     add(kind)
     add(id)
     record.encode(to: next)

@@ -19,7 +19,7 @@ package struct TailArena: ~Copyable {
   /// Blocks up to here get no slack of their own.
   static let smallAtMost = 512
   /// Also the alignment of a chunk, so that a block's chunk and segment follow from its address.
-  private static let chunkBytes = ChunkMap.chunkBytes
+  private static let chunkBytes = 1 << 20
   private static let segmentBytes = 1 << 16
   private static let segmentsPerChunk = chunkBytes / segmentBytes
   /// Before each block: its owner's address, and in the upper 16 bits its granules, these 8 bytes among them.
@@ -46,7 +46,8 @@ package struct TailArena: ~Copyable {
   }
 
   private var chunks: [UnsafeMutableRawPointer] = []
-  private var chunkNumbers = ChunkMap()
+  /// By the chunk's address over its size.
+  private var chunkNumbers = FlatMap<Int32>(none: 0)
   private var chunkUsed = TailArena.chunkBytes
   /// By number, those of the first chunk first.
   private var segments: UnsafeMutablePointer<Segment>
@@ -216,10 +217,17 @@ package struct TailArena: ~Copyable {
       + number % TailArena.segmentsPerChunk * TailArena.segmentBytes
   }
 
+  /// Addresses have 48 bits: see `headBytes`.
+  @inline(__always)
+  private static func chunkKey(_ address: UnsafeMutableRawPointer) -> UInt32 {
+    UInt32(truncatingIfNeeded: UInt(bitPattern: address) / UInt(chunkBytes))
+  }
+
   @inline(__always)
   private func number(of block: UnsafeMutableRawPointer) -> Int32 {
     let place = UInt(bitPattern: block) % UInt(TailArena.chunkBytes) / UInt(TailArena.segmentBytes)
-    return chunkNumbers.number(of: block) * Int32(TailArena.segmentsPerChunk) + Int32(truncatingIfNeeded: place)
+    let chunk = chunkNumbers.find(TailArena.chunkKey(block)).unsafelyUnwrapped
+    return chunk * Int32(TailArena.segmentsPerChunk) + Int32(truncatingIfNeeded: place)
   }
 
   private mutating func takeSegment() -> Int32 {
@@ -240,7 +248,7 @@ package struct TailArena: ~Copyable {
   private mutating func addChunk() {
     let chunk = UnsafeMutableRawPointer.allocate(
       byteCount: TailArena.chunkBytes, alignment: TailArena.chunkBytes)
-    chunkNumbers.insert(chunk, number: Int32(chunks.count))
+    chunkNumbers.update(TailArena.chunkKey(chunk), to: Int32(chunks.count))
     chunks.append(chunk)
     bytesReserved += TailArena.chunkBytes
     chunkUsed = 0
