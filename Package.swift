@@ -38,12 +38,16 @@ let package = Package(
     .target(name: "CAllocator", linkerSettings: [.linkedLibrary("jemalloc")]),
     .target(name: "CSimdJSON", linkerSettings: [.linkedLibrary("simdjson")]),
 
+    // Files that are read, whole or from end to end.
+    .target(name: "InputFiles", dependencies: ["CZlib"], swiftSettings: settings),
+
     // The pure part, each target importing only those above it.
     .target(name: "Events", dependencies: ["CSimdJSON", "CXXHash", "CCrypto"], swiftSettings: settings),
     .target(name: "Customers", dependencies: ["Events", "CXXHash"], swiftSettings: settings),
     .target(name: "Models", dependencies: ["Events", "Customers"], swiftSettings: settings),
     .target(
-      name: "Rules", dependencies: ["Events", "Customers", "Models", .product(name: "Yams", package: "Yams")],
+      name: "Rules",
+      dependencies: ["Events", "Customers", "InputFiles", "Models", .product(name: "Yams", package: "Yams")],
       swiftSettings: settings),
     .target(
       name: "Engine", dependencies: ["Events", "Customers", "Models", "Rules", "CXXHash"], swiftSettings: settings),
@@ -51,14 +55,13 @@ let package = Package(
     // What an operator writes: one annotated YAML file, checked whole before anything starts.
     .target(
       name: "Configuration",
-      dependencies: ["Events", "Customers", "Models", "Rules", "Engine", .product(name: "Yams", package: "Yams")],
+      dependencies: [
+        "Events", "Customers", "InputFiles", "Models", "Rules", "Engine", .product(name: "Yams", package: "Yams"),
+      ],
       swiftSettings: settings),
 
     // Threads, and the only place where values pass between them.
     .target(name: "Handoff", swiftSettings: settings),
-
-    // Files that commands read: plain or gzip.
-    .target(name: "InputFiles", dependencies: ["CZlib"], swiftSettings: settings),
 
     // The engine over a file.
     .target(

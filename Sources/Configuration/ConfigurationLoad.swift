@@ -2,6 +2,7 @@
 
 import Events
 import Foundation
+import InputFiles
 import Models
 import Yams
 
@@ -11,16 +12,10 @@ extension Configuration {
   public static func load(
     file: String, environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws(ConfigurationError) -> Configuration {
-    func unreadable(_ why: String) -> ConfigurationError {
-      ConfigurationError([ConfigurationIssue(file: file, position: nil, message: "\(why); check --config")])
+    let text: String
+    do throws(TextFileError) { text = try readTextFile(file) } catch {
+      throw ConfigurationError([ConfigurationIssue(file: file, position: nil, message: "\(error); check --config")])
     }
-    var status = stat()
-    if stat(file, &status) != 0 { throw unreadable("cannot be read: \(String(cString: strerror(errno)))") }
-    guard status.st_mode & S_IFMT != S_IFDIR else { throw unreadable("is a directory, not a file") }
-    guard let bytes = FileManager.default.contents(atPath: file) else {
-      throw unreadable("cannot be read: may this user read it?")
-    }
-    guard let text = String(data: bytes, encoding: .utf8) else { throw unreadable("is not UTF-8 text") }
     return try load(text: text, file: file, environment: environment)
   }
 

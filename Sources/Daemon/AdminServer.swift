@@ -63,15 +63,27 @@ package struct AdminServer: Sendable {
   /// Serves until cancelled.
   package func run() async throws {
     let server = try makeServer()
-    let published = published
-    await server.appendRoute("GET /livez") { _ in
-      Self.response(Self.livez(published.read(), nowMonotonic: SystemWall().monotonicMicroseconds))
-    }
-    await server.appendRoute("GET /readyz") { _ in Self.response(Self.readyz(published.read())) }
-    await server.appendRoute("GET /metrics") { _ in
-      Self.response(Self.metrics(published.read(), nowMonotonic: SystemWall().monotonicMicroseconds))
-    }
+    await serve("/livez", by: server) { Self.livez($0, nowMonotonic: $1) }
+    await serve("/readyz", by: server) { snapshot, _ in Self.readyz(snapshot) }
+    await serve("/metrics", by: server) { Self.metrics($0, nowMonotonic: $1) }
     try await server.run()
+  }
+
+  private func serve(
+    _ path: String, by server: HTTPServer,
+    _ answer: @escaping @Sendable (_ snapshot: DaemonSnapshot, _ nowMonotonic: Int64) -> Answer
+  ) async {
+    let published = published
+    await server.appendRoute(HTTPRoute(methods: [.GET, .HEAD], path: path)) { request in
+      let answer = answer(published.read(), SystemWall().monotonicMicroseconds)
+      var response = Self.response(answer)
+      if request.method == .HEAD {
+        // As long as it would be, and not there.
+        response.headers[.contentLength] = String(answer.body.utf8.count)
+        response.payload = .httpBody(HTTPBodySequence())
+      }
+      return response
+    }
   }
 
   /// What the system says, without the library's own words.

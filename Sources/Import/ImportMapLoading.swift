@@ -2,6 +2,7 @@
 
 import Events
 import Foundation
+import InputFiles
 import Yams
 
 /// Mistakes in an import map, each `file:line:column: what and what to do`.
@@ -12,10 +13,11 @@ public struct ImportMapError: Error, CustomStringConvertible {
 
 extension ImportMap {
   public static func load(path: String) throws(ImportMapError) -> ImportMap {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw ImportMapError(messages: ["\(path): the import map cannot be read; check the path and its permissions"])
+    let text: String
+    do throws(TextFileError) { text = try readTextFile(path) } catch {
+      throw ImportMapError(messages: ["\(path): \(error); check --map"])
     }
-    return try ImportMap(yaml: String(decoding: data, as: UTF8.self), file: path)
+    return try ImportMap(yaml: text, file: path)
   }
 
   public init(yaml: String, file: String) throws(ImportMapError) {

@@ -1,22 +1,18 @@
 // A rule file to a compiled rule set, or all that is wrong with it.
 
 import Customers
-import Foundation
+import InputFiles
 
 extension RuleSet {
   /// Reads and compiles the rule file at `path`. `exponent`: a major unit of the reporting currency is 10^exponent
   /// minor ones (2 for CNY, 0 for JPY); 0...4.
   public static func load(path: String, exponent: Int) throws(RuleFileError) -> RuleSet {
-    let problem: String
-    if let data = FileManager.default.contents(atPath: path) {
-      if let text = String(validating: data, as: UTF8.self) {
-        return try RuleSet(text: text, file: path, exponent: exponent)
-      }
-      problem = "the file is not UTF-8"
-    } else {
-      problem = "the file cannot be read; see that it exists and may be read"
+    let text: String
+    do throws(TextFileError) { text = try readTextFile(path) } catch {
+      let message = "the file \(error); check `rules`"
+      throw RuleFileError(problems: [RuleProblem(file: path, line: 0, column: 0, text: "", message: message)])
     }
-    throw RuleFileError(problems: [RuleProblem(file: path, line: 0, column: 0, text: "", message: problem)])
+    return try RuleSet(text: text, file: path, exponent: exponent)
   }
 
   /// Compiles `text`; `file` is what messages call it. For `exponent` see `load`.

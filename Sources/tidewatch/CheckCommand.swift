@@ -4,6 +4,7 @@ import ArgumentParser
 import CommandSupport
 import Configuration
 import Daemon
+import Glibc
 import Kafka
 
 struct CheckCommand: ParsableCommand {
@@ -25,7 +26,8 @@ struct CheckCommand: ParsableCommand {
       throw CommandFailure(.configuration, "kafka: \(error)")
     }
     try Terminal.writeResult(ConfigurationSummary.text(configuration, factory.versions) + "\n")
-    for warning in configuration.warnings { try Terminal.writeResult("warning: \(warning)\n") }
+    let warnings = configuration.warnings + (StateDirectory.warning(configuration.state.directory).map { [$0] } ?? [])
+    for warning in warnings { try Terminal.writeResult("warning: \(warning)\n") }
     guard kafka else { return }
     switch Daemon.checkTopics(configuration) {
     case .success(let found):
@@ -35,6 +37,21 @@ struct CheckCommand: ParsableCommand {
       }
     case .failure(let problem): throw CommandFailure(.unavailable, problem.description)
     }
+  }
+}
+
+/// Whether the daemon could write its state, if it ran as this user: it often runs as another.
+private enum StateDirectory {
+  static func warning(_ path: String) -> String? {
+    // What is not there yet is made in the nearest directory that is.
+    var place = path
+    while access(place, F_OK) != 0, errno == ENOENT, place.contains("/"), place != "/" {
+      place = place.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+      if place.isEmpty { place = "/" }
+    }
+    if access(place, W_OK | X_OK) == 0 { return nil }
+    return
+      "state.dir \(path): this user may not write in \(place) (\(String(cString: strerror(errno)))); the daemon's must"
   }
 }
 

@@ -114,21 +114,29 @@ private func running() -> DaemonSnapshot {
     let server = AdminServer(address: .init(host: "127.0.0.1", port: port), published: published)
     let task = Task { try await server.run() }
     defer { task.cancel() }
-    func get(_ path: String) async throws -> (Int, String) {
+    func ask(_ path: String, _ method: String) async throws -> (HTTPURLResponse?, String) {
+      var request = URLRequest(url: try #require(URL(string: "http://127.0.0.1:\(port)\(path)")))
+      request.httpMethod = method
       for _ in 0..<100 {
-        if let url = URL(string: "http://127.0.0.1:\(port)\(path)"),
-          let (data, response) = try? await URLSession.shared.data(from: url), let http = response as? HTTPURLResponse
-        {
-          return (http.statusCode, String(decoding: data, as: UTF8.self))
+        if let (data, response) = try? await URLSession.shared.data(for: request) {
+          return (response as? HTTPURLResponse, String(decoding: data, as: UTF8.self))
         }
         try await Task.sleep(for: .milliseconds(50))
       }
-      return (0, "")
+      return (nil, "")
+    }
+    func get(_ path: String) async throws -> (Int, String) {
+      let answer = try await ask(path, "GET")
+      return (answer.0?.statusCode ?? 0, answer.1)
     }
     let ready = try await get("/readyz")
     #expect(ready.0 == 200 && ready.1.contains("true"))
     #expect(try await get("/metrics").1.contains("tidewatch_ready 1"))
     #expect(try await get("/nothing").0 == 404)
+    // A balancer may ask without wanting the text.
+    let head = try await ask("/readyz", "HEAD")
+    #expect(head.0?.statusCode == 200 && head.1.isEmpty)
+    #expect(head.0?.value(forHTTPHeaderField: "Content-Length") == "\(ready.1.utf8.count)")
     published.write(DaemonSnapshot())
     #expect(try await get("/readyz").0 == 503)
     #expect(try await get("/livez").0 == 200)

@@ -72,6 +72,24 @@ import Testing
     #expect(missing.errorText.contains("none.yaml"))
   }
 
+  /// Said, and no mistake: the daemon may run as another user.
+  @Test func whereStateCannotBeWrittenIsSaid() async throws {
+    let text =
+      "kafka: { bootstrap: 'localhost:9092' }\ninputs: [{ topic: x }]\n"
+      + "rules: '\(Binary.package.path)/config/tags.yaml'\n"
+    try scratch.write("nowhere.yaml", text + "state: { dir: /proc/tidewatch/state }\n")
+    let nowhere = try await check(scratch.path("nowhere.yaml"))
+    #expect(nowhere.status == 0)
+    // Who may write everywhere is told when it is tried.
+    if getuid() != 0 { #expect(nowhere.text.contains("warning: state.dir /proc/tidewatch/state: "), "\(nowhere.text)") }
+    try scratch.write("file", "")
+    try scratch.write("file.yaml", text + "state: { dir: '\(scratch.path("file"))/state' }\n")
+    let file = try await check(scratch.path("file.yaml"))
+    #expect(file.status == 0 && file.text.contains("(Not a directory)"), "\(file.text)")
+    try scratch.write("here.yaml", text + "state: { dir: '\(scratch.path("new/state"))' }\n")
+    #expect(try await !check(scratch.path("here.yaml")).text.contains("state.dir"))
+  }
+
   /// librdkafka looks at its properties together only when a client is made.
   @Test func whatNoClientTakesIsFoundBeforeARun() async throws {
     let kafka = "kafka: { bootstrap: '127.0.0.1:1', properties: { security.protocol: ssl, ssl.ca.location: /nowhere } }"
