@@ -48,7 +48,7 @@ extension EngineTask {
       switch kind {
       case .churn, .lost:
         json.key("probability")
-        json.double(rounded(view.number(kind == .churn ? .churnProbability : .lostProbability)))
+        json.rounded(view.number(kind == .churn ? .churnProbability : .lostProbability))
         json.key("threshold")
         json.double((kind == .churn ? settings.churn?.raiseThreshold : settings.churn?.lostThreshold) ?? .nan)
         json.key("horizon_days")
@@ -86,11 +86,6 @@ extension EngineTask {
   }
 }
 
-/// What comes from the C library's functions leaves with six digits: they may differ in the last bits from machine to machine.
-func rounded(_ number: Double) -> Double {
-  (number * 1e6).rounded() / 1e6
-}
-
 extension JSONWriter {
   /// At most three, the most telling first, each with the number behind it.
   fileprivate mutating func reasons(view: EngineView, context: EngineContext) {
@@ -104,10 +99,10 @@ extension JSONWriter {
       json.key("code")
       json.string(code)
       json.key("value")
-      json.double(rounded(value))
+      json.rounded(value)
       if !usual.isNaN {
         json.key("usual")
-        json.double(rounded(usual))
+        json.rounded(usual)
       }
       json.endObject()
     }

@@ -194,6 +194,26 @@ package struct JSONWriter: ~Copyable {
     needsComma = true
   }
 
+  /// With six decimals at most, as `double` writes a number that has no more. For what comes from the C library's functions,
+  /// which may differ in the last bits from machine to machine.
+  package mutating func rounded(_ value: Double) {
+    let millionths = (value * 1e6).rounded()
+    // Very small ones are shorter with an exponent; of very large ones a Double has no six decimals.
+    guard millionths.magnitude >= 1_000, millionths.magnitude < 1e15 else { return double(millionths / 1e6) }
+    let (whole, rest) = Int64(millionths.magnitude).quotientAndRemainder(dividingBy: 1_000_000)
+    separate()
+    if millionths < 0 { byte(UInt8(ascii: "-")) }
+    decimal(whole)
+    if rest > 0 {
+      byte(UInt8(ascii: "."))
+      let decimals = room(6)
+      DigitText.write(UInt64(rest), width: 6, to: decimals)
+      count += 6
+      while base[count - 1] == UInt8(ascii: "0") { count -= 1 }
+    }
+    needsComma = true
+  }
+
   /// Minor units as a decimal number in major units, exactly.
   package mutating func money(minor: Int64, exponent: Int) {
     guard exponent > 0 else { return integer(minor) }

@@ -186,7 +186,7 @@ extension JSONWriter {
   private mutating func number(_ number: Double, _ form: NumberForm, context: EngineContext) {
     switch form {
     case .exact: double(number)
-    case .rounded: double(rounded(number))
+    case .rounded: rounded(number)
     case .money: money(number, context: context)
     }
   }

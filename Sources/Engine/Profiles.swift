@@ -202,7 +202,7 @@ extension JSONWriter {
     key("name")
     string(name)
     key("share")
-    double(rounded(share))
+    rounded(share)
     endObject()
   }
 }

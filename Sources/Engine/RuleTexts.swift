@@ -24,13 +24,14 @@ enum NumberForm {
   case exact
   /// From minor units.
   case money
-  /// It comes from the C library's functions: six digits, see `rounded`.
+  /// It comes from the C library's functions: six decimals, see `JSONWriter.rounded`.
   case rounded
 
   init(_ feature: Feature) {
     switch feature {
     case _ where feature.type == .money: self = .money
-    case .churnProbability, .lostProbability, .topCategoryShare, .topChannelShare: self = .rounded
+    case .churnProbability, .lostProbability, .topCategoryShare, .topChannelShare, .categoryWeight, .channelWeight:
+      self = .rounded
     default: self = .exact
     }
   }

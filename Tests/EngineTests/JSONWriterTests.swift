@@ -61,6 +61,23 @@ import Testing
     }
   }
 
+  @Test("six decimals are what the plain way makes of them", arguments: testSeeds(300)) func sixDecimals(seed: UInt64) {
+    var random = Seeded(seed)
+    for _ in 0..<50 {
+      let size = random.pick([1e-9, 1e-6, 1e-4, 1e-3, 0.01, 1, 1, 10, 1e6, 1e9, 1e15, 1e300] as [Double])
+      var value = Double(random.int(-1_000_000...1_000_000)) / 1e6 * size
+      if random.chance(0.05) { value = random.pick([.nan, .infinity, -.infinity, 0, -0.0, 0.001, 0.0009995, 1, -0.5]) }
+      var fast = JSONWriter()
+      var plain = JSONWriter()
+      fast.rounded(value)
+      plain.double((value * 1e6).rounded() / 1e6)
+      #expect(fast.bytes.elementsEqual(plain.bytes), "\(value)")
+      fast.integer(1)
+      plain.integer(1)
+      #expect(fast.bytes.elementsEqual(plain.bytes), "\(value) and then another")
+    }
+  }
+
   @Test("instants as the plain formatter writes them, whatever came before", arguments: testSeeds(100))
   func instants(seed: UInt64) {
     var random = Seeded(seed)
