@@ -6,8 +6,8 @@ import Glibc
 ///
 /// Gigabytes that nobody reads soon would take a new page for every four kilobytes, at the cost of other files' pages; and on
 /// a virtual machine that has given its free memory back to the host, each new page is asked for there, which takes longer than
-/// writing to it. So the same few are used again. Nothing waits for the disk: where it is slow, or the file system does not take
-/// advice, pages stay as they would have.
+/// writing to it. So the same few are used again. It is not waited for until the disk is done: what it has not written yet stays,
+/// and is looked at again the next time.
 struct WriteBehind {
   /// Bytes from one time to the next.
   private static let step = 8 << 20
