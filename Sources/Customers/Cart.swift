@@ -16,10 +16,10 @@ struct CartEntry {
 extension CustomerRecord {
   /// In order of time.
   var cart: UnsafeMutableBufferPointer<CartEntry> {
-    UnsafeMutableBufferPointer(start: pointer(.cart)?.assumingMemoryBound(to: CartEntry.self), count: count(.cart))
+    UnsafeMutableBufferPointer(start: pointer(.cart).assumingMemoryBound(to: CartEntry.self), count: count(.cart))
   }
 
-  func addToCart(_ event: Event, limits: RecordLimits, arena: inout TailArena, counters: inout RecordCounters) {
+  func addToCart(_ event: Event, limits: RecordLimits, arena: inout RecordArena, counters: inout RecordCounters) {
     if event.time <= cartClearedAt { return }
     if event.productHash != 0,
       cart.contains(where: { $0.isRemoval && $0.product == event.productHash && $0.time >= event.time })
@@ -32,7 +32,7 @@ extension CustomerRecord {
   }
 
   func removeFromCart(
-    _ event: Event, limits: RecordLimits, arena: inout TailArena, counters: inout RecordCounters
+    _ event: Event, limits: RecordLimits, arena: inout RecordArena, counters: inout RecordCounters
   ) {
     // Without a product we cannot know what was removed.
     if event.time <= cartClearedAt || event.productHash == 0 { return }
@@ -46,14 +46,14 @@ extension CustomerRecord {
   }
 
   /// An order at `time` took the cart with it.
-  func clearCart(at time: Instant, arena: inout TailArena) {
+  func clearCart(at time: Instant, arena: inout RecordArena) {
     if time <= cartClearedAt { return }
     setCartClearedAt(time, in: &arena)
     dropCart { $0.time <= time }
   }
 
   private func insertCart(
-    _ entry: CartEntry, limits: RecordLimits, arena: inout TailArena, counters: inout RecordCounters
+    _ entry: CartEntry, limits: RecordLimits, arena: inout RecordArena, counters: inout RecordCounters
   ) {
     // Equal times sort by product, then amount: the same list whatever the order of arrival.
     let position = cart.partitioningIndex {

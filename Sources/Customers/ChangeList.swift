@@ -91,7 +91,7 @@ public final class ChangeList {
   /// - Parameter isAhead: it may come again before `removeAll`.
   func append(kind: UInt8, _ record: CustomerRecord, slot: UInt32, isAhead: Bool) {
     let id = record.id
-    let bytes = record.encodedBytes
+    let bytes = record.header.encodedBytes
     let place = begin(Head(keyBytes: UInt32(id.count + 1), valueBytes: UInt32(bytes)))
     if case let earlier?? = isAhead ? ahead.update(slot, to: place) : ahead.find(slot) { drop(earlier) }
     add(kind)

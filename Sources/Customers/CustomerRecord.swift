@@ -1,4 +1,4 @@
-// The flat record of one customer: a fixed header and one block of variable sections behind it.
+// The flat record of one customer: a fixed header and variable sections behind it, in one block of memory.
 // Header and sections are stored in checkpoints as they are but for what `EncodedRecord` says (little-endian): changing a
 // layout means a new `CustomerHeader.layoutVersion`.
 
@@ -30,6 +30,45 @@ enum Section: Int {
     case .recent: 12
     case .categories, .channels: 8
     case .cells: 4
+    }
+  }
+}
+
+/// Elements in each section. Named, not a vector of eight: that would have to lie at multiples of 16 bytes.
+struct SectionCounts {
+  private var tags: UInt16 = 0
+  private var id: UInt16 = 0
+  private var orders: UInt16 = 0
+  private var cart: UInt16 = 0
+  private var recent: UInt16 = 0
+  private var categories: UInt16 = 0
+  private var channels: UInt16 = 0
+  private var cells: UInt16 = 0
+
+  subscript(section: Section) -> UInt16 {
+    @inline(__always) get {
+      switch section {
+      case .tags: tags
+      case .id: id
+      case .orders: orders
+      case .cart: cart
+      case .recent: recent
+      case .categories: categories
+      case .channels: channels
+      case .cells: cells
+      }
+    }
+    @inline(__always) set {
+      switch section {
+      case .tags: tags = newValue
+      case .id: id = newValue
+      case .orders: orders = newValue
+      case .cart: cart = newValue
+      case .recent: recent = newValue
+      case .categories: categories = newValue
+      case .channels: channels = newValue
+      case .cells: cells = newValue
+      }
     }
   }
 }
@@ -185,8 +224,7 @@ public struct CustomerHeader {
   /// itself says).
   public static let layoutVersion: UInt32 = 4
 
-  /// Elements in each `Section`.
-  var counts = SIMD8<UInt16>(repeating: 0)
+  var counts = SectionCounts()
   public var firstSeen = Instant(microseconds: .max)
   public var lastSeen = Instant(microseconds: .min)
   /// The latest instant at which this customer was evaluated: its own clock.
@@ -213,25 +251,31 @@ public struct CustomerHeader {
   }
 }
 
-/// What the table keeps for one customer, in 80 bytes. The tail lies in the table's arena.
-struct CustomerSlot {
-  var header = CustomerHeader()
+/// What a record begins with, in 72 bytes: its tail lies behind it, in one block of the table's arena.
+struct RecordHead {
+  var header: CustomerHeader
   /// Changed since the last checkpoint block.
   var dirty = false
-  /// Of the tail: granules of the arena, or with the highest bit set pages.
+  /// Granules of the arena, or with the highest bit set pages.
   private var packedCapacity: UInt16 = 0
-  var tail: UnsafeMutableRawPointer?
 
-  /// Bytes of the tail's block, as `TailArena.capacity(for:)` gives them.
-  var tailCapacity: Int {
+  static let bytes = MemoryLayout<RecordHead>.stride
+
+  init(header: CustomerHeader, capacity: Int) {
+    self.header = header
+    self.capacity = capacity
+  }
+
+  /// Bytes of the record's block, as `RecordArena.capacity(for:)` gives them.
+  var capacity: Int {
     @inline(__always) get {
       packedCapacity & 0x8000 == 0
-        ? Int(packedCapacity) * TailArena.granule : Int(packedCapacity & 0x7fff) * TailArena.pageBytes
+        ? Int(packedCapacity) * RecordArena.granule : Int(packedCapacity & 0x7fff) * RecordArena.pageBytes
     }
     set {
       packedCapacity =
-        newValue <= TailArena.largestPooled
-        ? UInt16(newValue / TailArena.granule) : UInt16(newValue / TailArena.pageBytes) | 0x8000
+        newValue <= RecordArena.largestPooled
+        ? UInt16(newValue / RecordArena.granule) : UInt16(newValue / RecordArena.pageBytes) | 0x8000
     }
   }
 }

@@ -1,6 +1,6 @@
-// All customers of one task: an index over flat slots.
+// All customers of one task: an index over places, each with the address of a record.
 // The index compares 32 hash bits before it looks at a record, and the full id before it believes them.
-// Slots and tails lie in chunks that are never moved, and the index grows bucket by bucket: whoever comes as the millionth
+// Places and records lie in chunks that are never moved, and the index grows bucket by bucket: whoever comes as the millionth
 // costs no more than the first.
 
 import CXXHash
@@ -27,44 +27,42 @@ public struct CustomerHash: Sendable, Hashable {
 
 /// Where the customers of a table are: a pointer, to be handed on where the table itself would be copied.
 public struct CustomerPlaces {
-  static let slotsPerChunk = 1 << 12
+  static let slotsPerChunk = 1 << 13
 
-  let chunks: UnsafeMutablePointer<UnsafeMutablePointer<CustomerSlot>>
+  let chunks: UnsafeMutablePointer<RecordArena.Owner>
 
+  /// Where the address of a customer's record is; nil there: nobody has this place.
   @inline(__always)
-  func slot(_ number: UInt32) -> UnsafeMutablePointer<CustomerSlot> {
+  func slot(_ number: UInt32) -> RecordArena.Owner {
     chunks[Int(number) / Self.slotsPerChunk] + Int(number) % Self.slotsPerChunk
   }
 
   @inline(__always)
-  public func record(_ index: CustomerIndex) -> CustomerRecord { CustomerRecord(slot: slot(index.number)) }
+  public func record(_ index: CustomerIndex) -> CustomerRecord { CustomerRecord(owner: slot(index.number)) }
 
-  /// Asks for a record's fixed part, so that it is there when its turn comes.
+  /// Asks for a customer's place, so that it is there when its turn comes.
+  @inline(__always)
+  public func prefetchPlace(of index: CustomerIndex) { tw_prefetch(slot(index.number)) }
+
+  /// Likewise for the beginning of its record; the place should be there by now.
   @inline(__always)
   public func prefetchRecord(of index: CustomerIndex) {
-    let slot = slot(index.number)
-    tw_prefetch(slot)
-    tw_prefetch(UnsafeRawPointer(slot) + 64)
-  }
-
-  /// Likewise for the beginning of its tail; the fixed part should be there by now.
-  @inline(__always)
-  public func prefetchTail(of index: CustomerIndex) {
-    guard let tail = slot(index.number).pointee.tail else { return }
-    tw_prefetch(tail)
-    tw_prefetch(tail + 64)
-    tw_prefetch(tail + 128)
-    tw_prefetch(tail + 192)
+    guard let record = slot(index.number).pointee else { return }
+    tw_prefetch(record)
+    tw_prefetch(record + 64)
+    tw_prefetch(record + 128)
+    tw_prefetch(record + 192)
+    tw_prefetch(record + 256)
   }
 }
 
 extension CustomerPlaces {
-  /// Asks for records that come some places behind this one in a list which is gone through: first their fixed parts, and
-  /// tails when those should be there.
+  /// Asks for records that come a little later in a list which is gone through: first their places, and the records when
+  /// those should be there.
   @inline(__always)
-  public func prefetchAhead(of place: Int, in list: [CustomerIndex]) {
-    if place + 16 < list.count { prefetchRecord(of: list[place + 16]) }
-    if place + 8 < list.count { prefetchTail(of: list[place + 8]) }
+  public func prefetchAhead(of position: Int, in list: [CustomerIndex]) {
+    if position + 16 < list.count { prefetchPlace(of: list[position + 16]) }
+    if position + 8 < list.count { prefetchRecord(of: list[position + 8]) }
   }
 }
 
@@ -72,8 +70,8 @@ extension CustomerPlaces {
 public struct CustomerTable: ~Copyable {
   /// Seed of the id hash; kept with the state so that the layout cannot be provoked from outside.
   public private(set) var seed: UInt64
-  /// Of slots. Not an array: `CustomerPlaces` reads it too.
-  private var chunks: UnsafeMutablePointer<UnsafeMutablePointer<CustomerSlot>>
+  /// Of places. Not an array: `CustomerPlaces` reads it too.
+  private var chunks: UnsafeMutablePointer<RecordArena.Owner>
   private var chunkCount = 0
   /// Chunks that `chunks` has room for.
   private var chunkCapacity = 64
@@ -84,7 +82,7 @@ public struct CustomerTable: ~Copyable {
   /// Places below `slotCount` that can be taken again.
   private var freeSlots: [UInt32] = []
   private var index: SlotIndex
-  var arena = TailArena()
+  var arena = RecordArena()
   /// Slots changed since they were last taken, in the order of their first change: those from `firstDirty` on.
   private var dirtySlots: [UInt32] = []
   private var firstDirty = 0
@@ -107,10 +105,6 @@ public struct CustomerTable: ~Copyable {
   }
 
   deinit {
-    for number in 0..<UInt32(slotCount) {
-      let slot = slot(number)
-      if let tail = slot.pointee.tail { TailArena.release(tail, capacity: slot.pointee.tailCapacity) }
-    }
     for number in 0..<chunkCount { chunks[number].deallocate() }
     chunks.deallocate()
   }
@@ -121,19 +115,20 @@ public struct CustomerTable: ~Copyable {
     self.seed = seed
   }
 
-  public var bytesInUse: Int { slotBytes + indexBytes + arena.bytesReserved }
-  var slotBytes: Int { chunkCount * CustomerPlaces.slotsPerChunk * MemoryLayout<CustomerSlot>.stride }
+  public var bytesInUse: Int { placeBytes + indexBytes + arena.bytesReserved }
+  var placeBytes: Int { chunkCount * CustomerPlaces.slotsPerChunk * Self.bytesPerPlace }
+  private static let bytesPerPlace = MemoryLayout<UnsafeMutableRawPointer?>.stride
   var indexBytes: Int { index.bytesInUse }
 
   /// What customers and their index need now; `bytesInUse` also counts what those who were removed, and records that have
   /// moved, left for others.
   public var bytesNeeded: Int {
-    count * MemoryLayout<CustomerSlot>.stride + indexBytes + arena.bytesInUse + removedIDs.capacity
+    count * Self.bytesPerPlace + indexBytes + arena.bytesInUse + removedIDs.capacity
       + (dirtySlots.capacity + freeSlots.capacity) * MemoryLayout<UInt32>.stride
   }
 
   @inline(__always)
-  func slot(_ number: UInt32) -> UnsafeMutablePointer<CustomerSlot> { places.slot(number) }
+  func slot(_ number: UInt32) -> RecordArena.Owner { places.slot(number) }
 
   /// Where the customers are now: good until one is added.
   @inline(__always)
@@ -144,7 +139,7 @@ public struct CustomerTable: ~Copyable {
 
   /// Whether nobody has this place, which is below `slotCount`.
   @inline(__always)
-  public func isFree(_ index: CustomerIndex) -> Bool { slot(index.number).pointee.tail == nil }
+  public func isFree(_ index: CustomerIndex) -> Bool { slot(index.number).pointee == nil }
 
   /// The hash of an id in this table: made once an event, and handed to what follows.
   @inline(__always)
@@ -162,15 +157,15 @@ public struct CustomerTable: ~Copyable {
   @inline(__always)
   public mutating func prefetchIndex(_ hash: UInt64) { tw_prefetch(index.first(of: hash)) }
 
-  /// Likewise for the record that the index names, and its tail's beginning once that is known.
+  /// Likewise for the place that the index names, and its record once that is known.
   @inline(__always)
-  public mutating func prefetchRecord(_ hash: UInt64) {
-    if let number = index.likelySlot(of: hash) { places.prefetchRecord(of: CustomerIndex(number: number)) }
+  public mutating func prefetchPlace(_ hash: UInt64) {
+    if let number = index.likelySlot(of: hash) { places.prefetchPlace(of: CustomerIndex(number: number)) }
   }
 
   @inline(__always)
-  public mutating func prefetchTail(_ hash: UInt64) {
-    if let number = index.likelySlot(of: hash) { places.prefetchTail(of: CustomerIndex(number: number)) }
+  public mutating func prefetchRecord(_ hash: UInt64) {
+    if let number = index.likelySlot(of: hash) { places.prefetchRecord(of: CustomerIndex(number: number)) }
   }
 
   public func find(_ id: UnsafeRawBufferPointer) -> CustomerIndex? { find(id, hash: hash(of: id)) }
@@ -178,7 +173,7 @@ public struct CustomerTable: ~Copyable {
   @inline(__always)
   public func find(_ id: UnsafeRawBufferPointer, hash: UInt64) -> CustomerIndex? {
     let places = places
-    return index.find(hash) { CustomerRecord(slot: places.slot($0)).hasID(id) }.map { CustomerIndex(number: $0) }
+    return index.find(hash) { CustomerRecord(owner: places.slot($0)).hasID(id) }.map { CustomerIndex(number: $0) }
   }
 
   /// The customer with this id, made if unknown. `id` is 1...65535 bytes.
@@ -199,7 +194,7 @@ public struct CustomerTable: ~Copyable {
   @inline(never)
   private mutating func insertNew(_ id: UnsafeRawBufferPointer, hash: UInt64, tagCount: Int) -> CustomerIndex {
     let number = takeSlot()
-    CustomerRecord(slot: slot(number)).begin(id: id, tagCount: tagCount, in: &arena)
+    CustomerRecord(owner: slot(number)).begin(id: id, tagCount: tagCount, in: &arena)
     index.insert(number, hash: hash)
     return CustomerIndex(number: number)
   }
@@ -210,14 +205,14 @@ public struct CustomerTable: ~Copyable {
     if slotCount == chunkCount * CustomerPlaces.slotsPerChunk { addChunk() }
     let number = UInt32(slotCount)
     slotCount += 1
-    slot(number).initialize(to: CustomerSlot())
+    slot(number).initialize(to: nil)
     return number
   }
 
   private mutating func addChunk() {
     if chunkCount == chunkCapacity {
       chunkCapacity *= 2
-      let larger = UnsafeMutablePointer<UnsafeMutablePointer<CustomerSlot>>.allocate(capacity: chunkCapacity)
+      let larger = UnsafeMutablePointer<RecordArena.Owner>.allocate(capacity: chunkCapacity)
       larger.initialize(from: chunks, count: chunkCount)
       chunks.deallocate()
       chunks = larger
@@ -230,14 +225,14 @@ public struct CustomerTable: ~Copyable {
   /// when nobody holds a pointer into one.
   @inline(__always)
   public mutating func tidy() {
-    if arena.isCleaningDue { arena.clean { CustomerRecord(tailOwner: $0).trim(from: $1) } }
+    if arena.isCleaningDue { arena.clean { CustomerRecord(owner: $0).trim(from: $1) } }
   }
 
   // MARK: Removal
 
   /// Takes a customer out; the next `drainRemoved` tells. Its place and its memory are for others.
   public mutating func remove(_ index: CustomerIndex) {
-    let id = CustomerRecord(slot: slot(index.number)).id
+    let id = record(index).id
     withUnsafeBytes(of: UInt16(truncatingIfNeeded: id.count).littleEndian) { removedIDs.append(contentsOf: $0) }
     removedIDs.append(contentsOf: id)
     free(index.number)
@@ -256,16 +251,14 @@ public struct CustomerTable: ~Copyable {
     if removedInRestore.isEmpty { return }
     var kept: UInt32 = 0
     for number in 0..<UInt32(slotCount) {
+      guard let block = slot(number).pointee else { continue }
+      let capacity = record(CustomerIndex(number: number)).head.pointee.capacity
       if removedInRestore.contains(number) {
-        guard let tail = slot(number).pointee.tail else { continue }
-        arena.deallocate(tail, capacity: slot(number).pointee.tailCapacity)
+        arena.deallocate(block, capacity: capacity)
       } else {
         if kept != number {
-          slot(kept).pointee = slot(number).pointee
-          if let tail = slot(kept).pointee.tail {
-            let owner = CustomerRecord(slot: slot(kept)).tailOwner
-            arena.setOwner(owner, of: tail, capacity: slot(kept).pointee.tailCapacity)
-          }
+          slot(kept).pointee = block
+          arena.setOwner(slot(kept), of: block, capacity: capacity)
         }
         kept += 1
       }
@@ -273,18 +266,16 @@ public struct CustomerTable: ~Copyable {
     slotCount = Int(kept)
     removedInRestore = []
     index.removeAll()
-    for number in 0..<kept { index.insert(number, hash: hash(of: CustomerRecord(slot: slot(number)).id)) }
+    for number in 0..<kept { index.insert(number, hash: hash(of: record(CustomerIndex(number: number)).id)) }
   }
 
   private mutating func free(_ number: UInt32) {
     let slot = slot(number)
-    guard let tail = slot.pointee.tail else { return }
-    index.remove(number, hash: hash(of: CustomerRecord(slot: slot).id))
-    arena.deallocate(tail, capacity: slot.pointee.tailCapacity)
-    // It may be listed as changed: that entry is then for whoever comes here next.
-    let dirty = slot.pointee.dirty
-    slot.pointee = CustomerSlot()
-    slot.pointee.dirty = dirty
+    guard let block = slot.pointee else { return }
+    let record = CustomerRecord(owner: slot)
+    index.remove(number, hash: hash(of: record.id))
+    arena.deallocate(block, capacity: record.head.pointee.capacity)
+    slot.pointee = nil
     freeSlots.append(number)
     count -= 1
   }
@@ -317,9 +308,9 @@ public struct CustomerTable: ~Copyable {
   /// Remembers that the customer must be in the next checkpoint block.
   @inline(__always)
   public mutating func markDirty(_ index: CustomerIndex) {
-    let slot = slot(index.number)
-    if slot.pointee.dirty { return }
-    slot.pointee.dirty = true
+    let head = record(index).head
+    if head.pointee.dirty { return }
+    head.pointee.dirty = true
     dirtySlots.append(index.number)
   }
 
@@ -338,22 +329,23 @@ public struct CustomerTable: ~Copyable {
   }
 
   private mutating func takeDirty(into list: ChangeList, kind: UInt8, leaving: Int, isAhead: Bool) {
-    // Far apart in memory: it is asked for some records ahead, headers first.
+    // Far apart in memory: it is asked for some records ahead, places first.
     let prefetched = 16
     let end = dirtySlots.count - leaving
     for place in firstDirty..<max(firstDirty, end) {
       if place + prefetched < end {
-        places.prefetchRecord(of: CustomerIndex(number: dirtySlots[place + prefetched]))
+        places.prefetchPlace(of: CustomerIndex(number: dirtySlots[place + prefetched]))
       }
       if place + prefetched / 2 < end {
-        places.prefetchTail(of: CustomerIndex(number: dirtySlots[place + prefetched / 2]))
+        places.prefetchRecord(of: CustomerIndex(number: dirtySlots[place + prefetched / 2]))
       }
-      let number = dirtySlots[place]
-      let slot = slot(number)
-      if slot.pointee.tail != nil {  // not removed
-        list.append(kind: kind, CustomerRecord(slot: slot), slot: number, isAhead: isAhead)
-      }
-      slot.pointee.dirty = false
+      let index = CustomerIndex(number: dirtySlots[place])
+      // Removed since, and perhaps somebody else's place, who may be listed again.
+      if isFree(index) { continue }
+      let record = record(index)
+      guard record.head.pointee.dirty else { continue }
+      list.append(kind: kind, record, slot: index.number, isAhead: isAhead)
+      record.head.pointee.dirty = false
     }
     firstDirty = max(firstDirty, end)
     if firstDirty == dirtySlots.count {
@@ -375,11 +367,11 @@ public struct CustomerTable: ~Copyable {
       if removedInRestore.remove(number) != nil { count += 1 }
     } else {
       number = takeSlot()
-      CustomerRecord(slot: slot(number)).decode(encoded, id: id, in: &arena)
+      record(CustomerIndex(number: number)).decode(encoded, id: id, in: &arena)
       index.insert(number, hash: hash(of: id))
       return
     }
-    CustomerRecord(slot: slot(number)).decode(encoded, id: id, in: &arena)
+    record(CustomerIndex(number: number)).decode(encoded, id: id, in: &arena)
   }
 }
 

@@ -37,10 +37,10 @@ extension EventType {
 
 extension CustomerRecord {
   var cells: UnsafeMutableBufferPointer<DayCell> {
-    UnsafeMutableBufferPointer(start: pointer(.cells)?.assumingMemoryBound(to: DayCell.self), count: count(.cells))
+    UnsafeMutableBufferPointer(start: pointer(.cells).assumingMemoryBound(to: DayCell.self), count: count(.cells))
   }
 
-  func countEvent(type: EventType, day: LocalDay, today: LocalDay, arena: inout TailArena) {
+  func countEvent(type: EventType, day: LocalDay, today: LocalDay, arena: inout RecordArena) {
     dropCells(today: today)
     guard day.number > today.number - Int32(type.countedDays), (0...65_535).contains(day.number) else { return }
     let cell = DayCell(day: day, type: type, count: 1)

@@ -24,33 +24,38 @@ struct EncodedRecord {
     guard encoded.count >= Self.headerBytes else {
       throw RecordError(description: "a customer record has \(encoded.count) bytes, too few for its header")
     }
-    var slot = CustomerSlot()
-    withUnsafeMutableBytes(of: &slot.header) {
+    var header = CustomerHeader()
+    withUnsafeMutableBytes(of: &header) {
       $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: encoded.prefix(Self.headerBytes)))
     }
-    hasSplitInstants = slot.header.blocks.remove(Self.splitInstants) != nil
-    isByDifference = slot.header.blocks.remove(Self.differences) != nil
-    if hasSplitInstants { slot.header.changeInstants { $0.joined } }
-    slot.header = slot.header.decoded()
-    guard slot.header.blocks.subtracting(.all).isEmpty else {
+    hasSplitInstants = header.blocks.remove(Self.splitInstants) != nil
+    isByDifference = header.blocks.remove(Self.differences) != nil
+    if hasSplitInstants { header.changeInstants { $0.joined } }
+    header = header.decoded()
+    guard header.blocks.subtracting(.all).isEmpty else {
       throw RecordError(
-        description: "a customer record has blocks this version does not know (\(slot.header.blocks.rawValue))")
+        description: "a customer record has blocks this version does not know (\(header.blocks.rawValue))")
     }
-    guard Int(slot.header.counts[Section.id.rawValue]) == id.count else {
+    guard header.count(.id) == id.count else {
       throw RecordError(
         description:
-          "a customer record is of an id of \(slot.header.counts[Section.id.rawValue]) bytes, its key has \(id.count)")
+          "a customer record is of an id of \(header.count(.id)) bytes, its key has \(id.count)")
     }
-    let bytes = withUnsafeMutablePointer(to: &slot) { CustomerRecord(slot: $0).encodedBytes }
-    guard bytes == encoded.count else {
-      throw RecordError(description: "a customer record has \(encoded.count) bytes, its header says \(bytes)")
+    guard header.encodedBytes == encoded.count else {
+      throw RecordError(
+        description: "a customer record has \(encoded.count) bytes, its header says \(header.encodedBytes)")
     }
-    header = slot.header
+    self.header = header
     tail = UnsafeRawBufferPointer(rebasing: encoded[Self.headerBytes...])
   }
 }
 
 extension CustomerHeader {
+  /// Of the record that has this header, encoded.
+  var encodedBytes: Int {
+    EncodedRecord.headerBytes + count(.tags) * Section.tags.stride + tailBytes - blocksOffset
+  }
+
   /// In a checkpoint instants stand as differences to `asOf` (that of the weights to `lastSeen`), and the weight of channels to
   /// that of categories.
   fileprivate func encoded() -> CustomerHeader {
@@ -164,9 +169,9 @@ extension CustomerRecord {
     return PurchaseState(totals: totals, cartClearedAt: totals.last)
   }
 
-  /// Writes the encoded record of a customer, whose tail is there: `encodedBytes` in all.
+  /// Writes the encoded record of a customer: the header's `encodedBytes` in all.
   func encode(to target: UnsafeMutableRawPointer) {
-    let tail = slot.pointee.tail.unsafelyUnwrapped
+    let tail = tail
     var encoded = header.encoded()
     encoded.categoryTotal = header.categoryTotal.difference(to: predictedCategoryTotal)
     encoded.blocks.insert(EncodedRecord.differences)
@@ -255,11 +260,6 @@ extension CustomerRecord {
     }
   }
 
-  /// Of an encoded record.
-  var encodedBytes: Int {
-    EncodedRecord.headerBytes + count(.tags) * Section.tags.stride + tailBytes - blocksOffset
-  }
-
   /// What encoded records are put together from, for whoever stores many of them.
   public enum EncodedPart: Sendable {
     /// Of each record the same number of bytes.
@@ -284,34 +284,27 @@ extension CustomerRecord {
       + [.orders, .cart, .recent, .categories, .channels, .cells].map(elements)
   }
 
-  /// Takes the place of whatever the slot held.
-  func decode(_ encoded: EncodedRecord, id: UnsafeRawBufferPointer, in arena: inout TailArena) {
-    if let old = slot.pointee.tail { arena.deallocate(old, capacity: slot.pointee.tailCapacity) }
-    slot.pointee.header = encoded.header
-    let capacity = TailArena.capacity(for: tailBytes)
-    let block = arena.allocate(capacity: capacity, owner: tailOwner)
+  /// Takes the place of whatever the customer had.
+  func decode(_ encoded: EncodedRecord, id: UnsafeRawBufferPointer, in arena: inout RecordArena) {
+    if let old = owner.pointee { arena.deallocate(old, capacity: head.pointee.capacity) }
+    take(encoded.header, capacity: RecordArena.capacity(for: RecordHead.bytes + encoded.header.tailBytes), in: &arena)
+    let tail = tail
     let tags = count(.tags) * Section.tags.stride
     let bytes = encoded.tail
-    block.initializeMemory(as: UInt8.self, repeating: 0, count: blocksOffset)
-    UnsafeMutableRawBufferPointer(start: block, count: tags).copyMemory(
+    tail.initializeMemory(as: UInt8.self, repeating: 0, count: blocksOffset)
+    UnsafeMutableRawBufferPointer(start: tail, count: tags).copyMemory(
       from: UnsafeRawBufferPointer(rebasing: bytes[..<tags]))
-    UnsafeMutableRawBufferPointer(start: block + tags, count: id.count).copyMemory(from: id)
-    UnsafeMutableRawBufferPointer(start: block + blocksOffset, count: bytes.count - tags)
+    UnsafeMutableRawBufferPointer(start: tail + tags, count: id.count).copyMemory(from: id)
+    UnsafeMutableRawBufferPointer(start: tail + blocksOffset, count: bytes.count - tags)
       .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[tags...]))
-    slot.pointee.tail = block
-    slot.pointee.tailCapacity = capacity
-    if encoded.hasSplitInstants, let orders = pointer(.orders), let cart = pointer(.cart) {
-      forEachInstant(orders: orders, cart: cart) { $0.joined }
-    }
+    if encoded.hasSplitInstants { forEachInstant(orders: pointer(.orders), cart: pointer(.cart)) { $0.joined } }
     if encoded.isByDifference { addDifferences() }
   }
 
   /// Puts what stands as a difference in its own words: the inverse of what `encode` did.
   private func addDifferences() {
-    if let recent = pointer(.recent), let cells = pointer(.cells) {
-      countArrivals(recent)
-      countDays(cells, back: true)
-    }
+    countArrivals(pointer(.recent))
+    countDays(pointer(.cells), back: true)
     let channelDifference = header.channelTotal.bitPattern ^ header.categoryTotal.bitPattern
     header.categoryTotal = header.categoryTotal.following(predictedCategoryTotal)
     header.channelTotal = Float(bitPattern: channelDifference ^ header.categoryTotal.bitPattern)

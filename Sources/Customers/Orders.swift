@@ -70,12 +70,12 @@ extension CustomerRecord {
   /// Orders by (time, id hash).
   var orders: UnsafeMutableBufferPointer<OrderEntry> {
     UnsafeMutableBufferPointer(
-      start: pointer(.orders)?.assumingMemoryBound(to: OrderEntry.self), count: count(.orders))
+      start: pointer(.orders).assumingMemoryBound(to: OrderEntry.self), count: count(.orders))
   }
 
   /// Applies one order event. `now` is the customer's clock after the event.
   func applyOrder(
-    _ event: Event, now: Instant, context: RecordContext, arena: inout TailArena,
+    _ event: Event, now: Instant, context: RecordContext, arena: inout RecordArena,
     counters: inout RecordCounters
   ) {
     let unlinkedRefund = event.type == .orderRefunded && event.orderHash == 0
@@ -137,7 +137,7 @@ extension CustomerRecord {
 
   /// Moves orders of whole local days beyond the retention into the archived sums.
   private func archiveOld(
-    now: Instant, context: RecordContext, arena: inout TailArena, counters: inout RecordCounters
+    now: Instant, context: RecordContext, arena: inout RecordArena, counters: inout RecordCounters
   ) {
     let list = orders
     guard let oldest = list.first, oldest.time < now - context.limits.orderRetention else { return }
@@ -146,7 +146,7 @@ extension CustomerRecord {
   }
 
   private func archive(
-    upTo end: Int, context: RecordContext, arena: inout TailArena, counters: inout RecordCounters
+    upTo end: Int, context: RecordContext, arena: inout RecordArena, counters: inout RecordCounters
   ) {
     guard end > 0 else { return }
     var archived = archived

@@ -34,7 +34,7 @@ extension CustomerRecord {
   @inline(__always)
   func preferences(_ section: Section) -> UnsafeMutableBufferPointer<PreferenceEntry> {
     UnsafeMutableBufferPointer(
-      start: pointer(section)?.assumingMemoryBound(to: PreferenceEntry.self), count: count(section))
+      start: pointer(section).assumingMemoryBound(to: PreferenceEntry.self), count: count(section))
   }
 
   /// Brings all weights to `time` if that is ahead, and returns the factor for an event at `time`.
@@ -62,7 +62,7 @@ extension CustomerRecord {
 
   func addPreference(
     _ section: Section, symbol: Symbol, weight: Float, slots: Int, symbols: borrowing SymbolTable,
-    arena: inout TailArena
+    arena: inout RecordArena
   ) {
     if section == .categories { header.categoryTotal += weight } else { header.channelTotal += weight }
     let list = preferences(section)

@@ -22,7 +22,7 @@ extension CustomerRecord {
   /// In order of arrival.
   var recent: UnsafeMutableBufferPointer<RecentEvent> {
     UnsafeMutableBufferPointer(
-      start: pointer(.recent)?.assumingMemoryBound(to: RecentEvent.self), count: count(.recent))
+      start: pointer(.recent).assumingMemoryBound(to: RecentEvent.self), count: count(.recent))
   }
 
   /// - Parameter oldest: what was seen before this is forgotten, though it may not have made room yet.
@@ -33,7 +33,7 @@ extension CustomerRecord {
   }
 
   func remember(
-    eventHash: UInt64, now: Instant, limits: RecordLimits, arena: inout TailArena, counters: inout RecordCounters
+    eventHash: UInt64, now: Instant, limits: RecordLimits, arena: inout RecordArena, counters: inout RecordCounters
   ) {
     guard eventHash != 0, limits.maxRecentEvents > 0 else { return }
     let seconds = now.secondsClamped

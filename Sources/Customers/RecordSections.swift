@@ -2,48 +2,18 @@
 
 import Events
 
-/// A borrowed customer record. Valid until the table grows a tail of the same record or goes away;
-/// a copy is a pointer, not a copy of the customer.
-public struct CustomerRecord {
-  let slot: UnsafeMutablePointer<CustomerSlot>
+extension CustomerHeader {
+  @inline(__always) func count(_ section: Section) -> Int { Int(counts[section]) }
 
-  @inline(__always) init(slot: UnsafeMutablePointer<CustomerSlot>) { self.slot = slot }
-
-  public var header: CustomerHeader {
-    @inline(__always) unsafeAddress { UnsafePointer(headerPointer) }
-    @inline(__always) nonmutating unsafeMutableAddress { headerPointer }
-  }
-  @inline(__always)
-  private var headerPointer: UnsafeMutablePointer<CustomerHeader> {
-    // `header` is the slot's first field.
-    UnsafeMutableRawPointer(slot).assumingMemoryBound(to: CustomerHeader.self)
-  }
-
-  /// Where the slot holds the tail's address.
-  @inline(__always)
-  var tailOwner: TailArena.Owner {
-    (UnsafeMutableRawPointer(slot) + MemoryLayout<CustomerSlot>.offset(of: \.tail).unsafelyUnwrapped)
-      .assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
-  }
-
-  /// The record whose slot holds a tail's address there.
-  init(tailOwner: TailArena.Owner) {
-    self.init(
-      slot: (UnsafeMutableRawPointer(tailOwner) - MemoryLayout<CustomerSlot>.offset(of: \.tail).unsafelyUnwrapped)
-        .assumingMemoryBound(to: CustomerSlot.self))
-  }
-
-  @inline(__always) func count(_ section: Section) -> Int { Int(header.counts[section.rawValue]) }
-
-  /// Where the first block lies.
+  /// Where in the tail the first block lies.
   @inline(__always) var blocksOffset: Int { (count(.tags) * Section.tags.stride + count(.id) + 7) & ~7 }
 
-  /// Where a section begins; a handful of additions, since the section is known where this is inlined.
+  /// Where in the tail a section begins; a handful of additions, since the section is known where this is inlined.
   @inline(__always)
   func offset(of section: Section) -> Int {
     if section == .tags { return 0 }
     if section == .id { return count(.tags) * Section.tags.stride }
-    var bytes = blocksOffset + header.blocks.bytes
+    var bytes = blocksOffset + blocks.bytes
     if section == .orders { return bytes }
     bytes += count(.orders) * Section.orders.stride
     if section == .cart { return bytes }
@@ -57,21 +27,58 @@ public struct CustomerRecord {
   }
   @inline(__always)
   var tailBytes: Int { offset(of: .cells) + count(.cells) * Section.cells.stride }
+}
 
-  /// The section's elements as raw memory; nil base when there is no tail yet.
+/// A borrowed customer record. Valid until its customer is removed or the table goes away; pointers into it, until the record
+/// grows or the table tidies up. A copy is a pointer, not a copy of the customer.
+public struct CustomerRecord {
+  /// Where the table holds the address of the record's block.
+  let owner: RecordArena.Owner
+
+  @inline(__always) init(owner: RecordArena.Owner) { self.owner = owner }
+
+  /// Whether the customer was removed: there is no header and no tail then.
   @inline(__always)
-  func pointer(_ section: Section) -> UnsafeMutableRawPointer? {
-    guard let tail = slot.pointee.tail else { return nil }
-    return tail + offset(of: section)
+  public var isGone: Bool { owner.pointee == nil }
+
+  /// The header's; never, for one who is gone: a timer may be left that names the place.
+  public var due: Instant { isGone ? .distantFuture : header.due }
+
+  @inline(__always)
+  private var block: UnsafeMutableRawPointer { owner.pointee.unsafelyUnwrapped }
+
+  @inline(__always)
+  var head: UnsafeMutablePointer<RecordHead> { block.assumingMemoryBound(to: RecordHead.self) }
+
+  @inline(__always)
+  var tail: UnsafeMutableRawPointer { block + RecordHead.bytes }
+
+  public var header: CustomerHeader {
+    @inline(__always) unsafeAddress { UnsafePointer(headerPointer) }
+    @inline(__always) nonmutating unsafeMutableAddress { headerPointer }
   }
+  @inline(__always)
+  private var headerPointer: UnsafeMutablePointer<CustomerHeader> {
+    // `header` is the head's first field.
+    block.assumingMemoryBound(to: CustomerHeader.self)
+  }
+
+  @inline(__always) func count(_ section: Section) -> Int { header.count(section) }
+  @inline(__always) var blocksOffset: Int { header.blocksOffset }
+  @inline(__always) func offset(of section: Section) -> Int { header.offset(of: section) }
+  @inline(__always) var tailBytes: Int { header.tailBytes }
+
+  /// The section's elements as raw memory.
+  @inline(__always)
+  func pointer(_ section: Section) -> UnsafeMutableRawPointer { tail + offset(of: section) }
 
   @inline(__always)
   public var id: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: pointer(.id), count: count(.id)) }
 
   @inline(__always)
   func hasID(_ other: UnsafeRawBufferPointer) -> Bool {
-    guard count(.id) == other.count, let a = pointer(.id), let b = other.baseAddress else { return false }
-    return equalBytes(a, b, other.count)
+    guard count(.id) == other.count, let b = other.baseAddress else { return false }
+    return equalBytes(pointer(.id), b, other.count)
   }
 
   // MARK: Sections
@@ -80,12 +87,12 @@ public struct CustomerRecord {
   /// undefined). The caller has checked that the count stays below 65536.
   @discardableResult
   @inline(__always)
-  func insert(_ section: Section, at position: Int, count added: Int = 1, in arena: inout TailArena)
+  func insert(_ section: Section, at position: Int, count added: Int = 1, in arena: inout RecordArena)
     -> UnsafeMutableRawPointer
   {
     assert(section != .tags && section != .id && count(section) + added <= Int(UInt16.max))
     let place = open(at: offset(of: section) + position * section.stride, bytes: added * section.stride, in: &arena)
-    header.counts[section.rawValue] += UInt16(added)
+    header.counts[section] += UInt16(added)
     return place
   }
 
@@ -93,63 +100,71 @@ public struct CustomerRecord {
   /// of a customer would move its record, and cleaning up behind it would move the records of others.
   private static let roomToGrow = 24
 
-  /// The tail is moved anyway: a larger one gives up what it needed for orders and days that are past. Returns its new
+  /// The record is moved anyway: a larger one gives up what it needed for orders and days that are past. Returns its new
   /// capacity.
   func trim(from capacity: Int) -> Int {
-    guard capacity > TailArena.smallAtMost else { return capacity }
-    let wanted = min(capacity, TailArena.capacity(for: tailBytes + Self.roomToGrow))
-    slot.pointee.tailCapacity = wanted
+    guard capacity > RecordArena.smallAtMost else { return capacity }
+    let wanted = min(capacity, RecordArena.capacity(for: RecordHead.bytes + tailBytes + Self.roomToGrow))
+    head.pointee.capacity = wanted
     return wanted
   }
 
-  /// Moves what lies from `place` on by `grown` bytes; returns the address of `place`.
-  private func open(at place: Int, bytes grown: Int, in arena: inout TailArena) -> UnsafeMutableRawPointer {
+  /// Moves what lies from `place` of the tail on by `grown` bytes; returns the address of `place`.
+  private func open(at place: Int, bytes grown: Int, in arena: inout RecordArena) -> UnsafeMutableRawPointer {
     let used = tailBytes
-    let capacity = slot.pointee.tailCapacity
-    if used + grown > capacity {
-      let newCapacity = TailArena.capacity(
-        for: used + grown + (used < TailArena.smallAtMost ? CustomerRecord.roomToGrow : 0))
-      let block = arena.allocate(capacity: newCapacity, owner: tailOwner)
-      if let old = slot.pointee.tail {
-        block.copyMemory(from: old, byteCount: place)
-        (block + place + grown).copyMemory(from: old + place, byteCount: used - place)
-        arena.deallocate(old, capacity: capacity)
-      }
-      slot.pointee.tail = block
-      slot.pointee.tailCapacity = newCapacity
-    } else if let tail = slot.pointee.tail, used > place {
+    let needed = RecordHead.bytes + used + grown
+    if needed > head.pointee.capacity {
+      move(
+        toCapacity: RecordArena.capacity(for: needed + (needed < RecordArena.smallAtMost ? Self.roomToGrow : 0)),
+        leaving: grown, at: place, in: &arena)
+    } else if used > place {
       moveBytes(to: tail + place + grown, from: tail + place, used - place)
     }
-    return slot.pointee.tail.unsafelyUnwrapped + place
+    return tail + place
+  }
+
+  /// Gives the record another block, with `grown` bytes (contents undefined) at `place` of the tail.
+  private func move(toCapacity newCapacity: Int, leaving grown: Int, at place: Int, in arena: inout RecordArena) {
+    let old = block
+    let (capacity, used) = (head.pointee.capacity, RecordHead.bytes + tailBytes)
+    let before = RecordHead.bytes + place
+    let new = arena.allocate(capacity: newCapacity, owner: owner)
+    new.copyMemory(from: old, byteCount: before)
+    (new + before + grown).copyMemory(from: old + before, byteCount: used - before)
+    arena.deallocate(old, capacity: capacity)
+    owner.pointee = new
+    head.pointee.capacity = newCapacity
   }
 
   /// Takes `removed` elements out of a section behind the blocks, from `position` on. Memory is kept for the next insertion.
   @inline(__always)
   func remove(_ section: Section, at position: Int, count removed: Int = 1) {
-    guard removed > 0, let tail = slot.pointee.tail else { return }
+    guard removed > 0 else { return }
     assert(section != .tags && section != .id && position + removed <= count(section))
     let used = tailBytes
     let place = offset(of: section) + position * section.stride
     let shrunk = removed * section.stride
     moveBytes(to: tail + place, from: tail + place + shrunk, used - place - shrunk)
-    header.counts[section.rawValue] -= UInt16(removed)
+    header.counts[section] -= UInt16(removed)
   }
 
-  /// A new record: its id and `tagCount` unset tags.
-  func begin(id: UnsafeRawBufferPointer, tagCount: Int, in arena: inout TailArena) {
-    assert(slot.pointee.tail == nil && id.count <= Int(UInt16.max) && tagCount <= Int(UInt16.max))
-    header.counts[Section.tags.rawValue] = UInt16(tagCount)
-    header.counts[Section.id.rawValue] = UInt16(id.count)
-    let bytes = blocksOffset
+  /// A new record, where there is none: its id and `tagCount` unset tags.
+  func begin(id: UnsafeRawBufferPointer, tagCount: Int, in arena: inout RecordArena) {
+    assert(owner.pointee == nil && id.count <= Int(UInt16.max) && tagCount <= Int(UInt16.max))
+    var header = CustomerHeader()
+    header.counts[.tags] = UInt16(tagCount)
+    header.counts[.id] = UInt16(id.count)
     // Room for what the first event brings: its id, two names and a day's cell.
-    let capacity = TailArena.capacity(for: bytes + 32)
-    let block = arena.allocate(capacity: capacity, owner: tailOwner)
-    block.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
-    if let source = id.baseAddress {
-      (block + tagCount * Section.tags.stride).copyMemory(from: source, byteCount: id.count)
-    }
-    slot.pointee.tail = block
-    slot.pointee.tailCapacity = capacity
+    take(header, capacity: RecordArena.capacity(for: RecordHead.bytes + header.blocksOffset + 32), in: &arena)
+    tail.initializeMemory(as: UInt8.self, repeating: 0, count: blocksOffset)
+    if let source = id.baseAddress { pointer(.id).copyMemory(from: source, byteCount: id.count) }
+  }
+
+  /// Gives a customer who has none a block that begins with a header; the tail's contents are undefined.
+  func take(_ header: CustomerHeader, capacity: Int, in arena: inout RecordArena) {
+    let block = arena.allocate(capacity: capacity, owner: owner)
+    block.initializeMemory(as: RecordHead.self, to: RecordHead(header: header, capacity: capacity))
+    owner.pointee = block
   }
 
   // MARK: Blocks
@@ -157,7 +172,7 @@ public struct CustomerRecord {
   /// Where a block lies; nil when the record has none.
   @inline(__always)
   private func pointer(_ block: Blocks) -> UnsafeMutableRawPointer? {
-    guard header.blocks.contains(block), let tail = slot.pointee.tail else { return nil }
+    guard header.blocks.contains(block) else { return nil }
     return tail + blocksOffset + before(block).bytes
   }
 
@@ -167,7 +182,7 @@ public struct CustomerRecord {
 
   /// Where a block lies, made with what `initial` says if the record had none.
   @inline(__always)
-  private func block<T>(_ block: Blocks, initial: @autoclosure () -> T, in arena: inout TailArena)
+  private func block<T>(_ block: Blocks, initial: @autoclosure () -> T, in arena: inout RecordArena)
     -> UnsafeMutablePointer<T>
   {
     if let known = pointer(block) { return known.assumingMemoryBound(to: T.self) }
@@ -202,19 +217,19 @@ public struct CustomerRecord {
   public var profile: ProfileState { read(.profile, or: ProfileState()) }
   public var alerts: AlertState { read(.alerts, or: AlertState()) }
 
-  func setTotals(_ totals: OrderTotals, in arena: inout TailArena) {
+  func setTotals(_ totals: OrderTotals, in arena: inout RecordArena) {
     block(.purchases, initial: PurchaseState(), in: &arena).pointee.totals = totals
   }
-  func setCartClearedAt(_ instant: Instant, in arena: inout TailArena) {
+  func setCartClearedAt(_ instant: Instant, in arena: inout RecordArena) {
     block(.purchases, initial: PurchaseState(), in: &arena).pointee.cartClearedAt = instant
   }
-  func setArchived(_ totals: OrderTotals, in arena: inout TailArena) {
+  func setArchived(_ totals: OrderTotals, in arena: inout RecordArena) {
     block(.archive, initial: OrderTotals(), in: &arena).pointee = totals
   }
-  func setProfile(_ profile: ProfileState, in arena: inout TailArena) {
+  func setProfile(_ profile: ProfileState, in arena: inout RecordArena) {
     block(.profile, initial: ProfileState(), in: &arena).pointee = profile
   }
-  func setAlerts(_ alerts: AlertState, in arena: inout TailArena) {
+  func setAlerts(_ alerts: AlertState, in arena: inout RecordArena) {
     block(.alerts, initial: AlertState(), in: &arena).pointee = alerts
   }
 
@@ -227,32 +242,29 @@ public struct CustomerRecord {
   /// The stored value of a rule's tag: 0 unset, else the rule's code (a `Symbol` number for text tags).
   public subscript(tag rule: Int) -> UInt32 {
     @inline(__always) get {
-      UInt32(slot.pointee.tail.unsafelyUnwrapped.load(fromByteOffset: rule * Section.tags.stride, as: UInt16.self))
+      UInt32(tail.load(fromByteOffset: rule * Section.tags.stride, as: UInt16.self))
     }
     @inline(__always) nonmutating set {
-      slot.pointee.tail.unsafelyUnwrapped.storeBytes(
+      tail.storeBytes(
         of: UInt16(truncatingIfNeeded: newValue), toByteOffset: rule * Section.tags.stride, as: UInt16.self)
     }
   }
 
   /// New tags are unset. Moves everything: done when the rules changed, not for events.
-  func resizeTags(to wanted: Int, in arena: inout TailArena) {
+  func resizeTags(to wanted: Int, in arena: inout RecordArena) {
     let now = count(.tags)
-    guard wanted != now, let old = slot.pointee.tail else { return }
-    let used = tailBytes
-    let oldBlocks = blocksOffset
-    let oldID = offset(of: .id)
-    let capacity = slot.pointee.tailCapacity
-    header.counts[Section.tags.rawValue] = UInt16(wanted)
-    let newCapacity = TailArena.capacity(for: blocksOffset + used - oldBlocks)
-    let block = arena.allocate(capacity: newCapacity, owner: tailOwner)
-    block.initializeMemory(as: UInt8.self, repeating: 0, count: blocksOffset)
-    block.copyMemory(from: old, byteCount: min(now, wanted) * Section.tags.stride)
-    (block + offset(of: .id)).copyMemory(from: old + oldID, byteCount: count(.id))
-    (block + blocksOffset).copyMemory(from: old + oldBlocks, byteCount: used - oldBlocks)
-    arena.deallocate(old, capacity: capacity)
-    slot.pointee.tail = block
-    slot.pointee.tailCapacity = newCapacity
+    if wanted == now { return }
+    let old = (block: block, tail: tail, header: header, head: head.pointee)
+    var header = header
+    header.counts[.tags] = UInt16(wanted)
+    take(header, capacity: RecordArena.capacity(for: RecordHead.bytes + header.tailBytes), in: &arena)
+    head.pointee.dirty = old.head.dirty
+    tail.initializeMemory(as: UInt8.self, repeating: 0, count: blocksOffset)
+    tail.copyMemory(from: old.tail, byteCount: min(now, wanted) * Section.tags.stride)
+    pointer(.id).copyMemory(from: old.tail + old.header.offset(of: .id), byteCount: count(.id))
+    (tail + blocksOffset).copyMemory(
+      from: old.tail + old.header.blocksOffset, byteCount: old.header.tailBytes - old.header.blocksOffset)
+    arena.deallocate(old.block, capacity: old.head.capacity)
   }
 }
 

@@ -76,7 +76,7 @@ extension CustomerTable {
 extension CustomerRecord {
   /// The latest word on each attribute wins; of two said in the same second the larger value, so that the order of
   /// arrival does not matter. True if the event said anything.
-  func applyProfile(_ event: Event, symbols: inout SymbolTable, arena: inout TailArena) -> Bool {
+  func applyProfile(_ event: Event, symbols: inout SymbolTable, arena: inout RecordArena) -> Bool {
     let said = event.profile
     if said.birthDate == nil, said.gender == nil, said.region.isEmpty, said.occupation.isEmpty { return false }
     let seconds = event.time.secondsClamped

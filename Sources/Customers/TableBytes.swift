@@ -33,11 +33,12 @@ extension CustomerTable {
       blocks.alerts += has.intersection(.alerts).bytes
       padding -= (record.count(.tags) * Section.tags.stride + record.count(.id)) & 7
       if (record.count(.tags) * Section.tags.stride + record.count(.id)) & 7 != 0 { padding += 8 }
-      spare += slot(number).pointee.tailCapacity - record.tailBytes
+      spare += record.head.pointee.capacity - RecordHead.bytes - record.tailBytes
     }
     func bytes(_ section: Section) -> Int { sections[section.rawValue] }
     let named: [(String, Int)] = [
-      ("index", indexBytes), ("headers, with free places", slotBytes), ("tags", bytes(.tags)), ("ids", bytes(.id)),
+      ("index", indexBytes), ("places", placeBytes), ("headers", count * RecordHead.bytes), ("tags", bytes(.tags)),
+      ("ids", bytes(.id)),
       ("alignment", padding), ("sums over orders", blocks.purchases + blocks.archive), ("profile", blocks.profile),
       ("alerts", blocks.alerts), ("orders", bytes(.orders)), ("cart", bytes(.cart)),
       ("event ids seen", bytes(.recent)), ("categories", bytes(.categories)), ("channels", bytes(.channels)),

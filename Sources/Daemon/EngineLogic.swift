@@ -177,8 +177,8 @@ final class EngineLogic: TaskLogic {
   func prefetch(_ hash: CustomerHash, _ step: PrefetchStep) {
     switch step {
     case .index: engine.prefetchIndex(hash.value)
+    case .place: engine.prefetchPlace(hash.value)
     case .record: engine.prefetchRecord(hash.value)
-    case .tail: engine.prefetchTail(hash.value)
     }
   }
   func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer {

@@ -62,8 +62,8 @@ final class KafkaConsumerPort: ConsumerPort {
       batch.prefetch(index + 5 * Self.stride)
       batch.prefetchContents(index + 4 * Self.stride)
       look(index + 3 * Self.stride, .index)
-      look(index + 2 * Self.stride, .record)
-      look(index + Self.stride, .tail)
+      look(index + 2 * Self.stride, .place)
+      look(index + Self.stride, .record)
       let item = batch[index]
       if item.isRecord {
         body(

@@ -8,7 +8,7 @@ import Kafka
 
 /// What is asked of the memory ahead of a record: each step needs what the one before has brought.
 public enum PrefetchStep: Sendable {
-  case index, record, tail
+  case index, place, record
 }
 
 /// Called for a record that is some records ahead.

@@ -309,8 +309,7 @@ extension EngineTask {
     while raised < context.settings.alerts.backfillPerSecond, slot < table.slotCount {
       let index = CustomerIndex(number: slot)
       slot += 1
-      let record = table.record(index)
-      guard !table.isFree(index), record.alerts.set.contains(.heldBack) else { continue }
+      guard !table.isFree(index), table.record(index).alerts.set.contains(.heldBack) else { continue }
       let before = counters.raised
       raiseHeldBack(index)
       raised += counters.raised - before

@@ -138,8 +138,8 @@ public struct EngineTask: ~Copyable {
   /// Asks for a customer's memory ahead of `apply`, in three steps: each needs what the one before it has brought, so
   /// a batch calls them one after the other at some distance.
   @inline(__always) public mutating func prefetchIndex(_ hash: UInt64) { table.prefetchIndex(hash) }
+  @inline(__always) public mutating func prefetchPlace(_ hash: UInt64) { table.prefetchPlace(hash) }
   @inline(__always) public mutating func prefetchRecord(_ hash: UInt64) { table.prefetchRecord(hash) }
-  @inline(__always) public mutating func prefetchTail(_ hash: UInt64) { table.prefetchTail(hash) }
 
   // MARK: Events
 
@@ -260,7 +260,7 @@ public struct EngineTask: ~Copyable {
       taken += 1
       if entry.due < wave.due {
         fire(entry.index, ifDueAt: entry.due)
-      } else if table.record(entry.index).header.due == wave.due {
+      } else if table.record(entry.index).due == wave.due {
         wave.append(entry.index, in: table.places)
       }
     }
@@ -270,11 +270,11 @@ public struct EngineTask: ~Copyable {
 
   private mutating func popTimer() -> (index: CustomerIndex, due: Instant)? {
     let entry = timers.pop()
-    // Who comes first now was mostly second before, and its record is there to say where the tail is.
+    // Who comes first now was mostly second before, and its place is there to say where the record is.
     let places = table.places
-    if let first = timers.customer(at: 0) { places.prefetchTail(of: first) }
+    if let first = timers.customer(at: 0) { places.prefetchRecord(of: first) }
     for place in 1...2 {
-      if let second = timers.customer(at: place) { places.prefetchRecord(of: second) }
+      if let second = timers.customer(at: place) { places.prefetchPlace(of: second) }
     }
     return entry
   }
@@ -284,7 +284,7 @@ public struct EngineTask: ~Copyable {
   @discardableResult
   private mutating func fire(_ index: CustomerIndex, ifDueAt due: Instant) -> Bool {
     let record = table.record(index)
-    guard record.header.due == due else { return false }
+    guard record.due == due else { return false }
     record.header.due = .distantFuture
     fire(index, at: due)
     return true
@@ -294,7 +294,7 @@ public struct EngineTask: ~Copyable {
   /// ask `table.isFree`.
   mutating func fireTimers(of index: CustomerIndex, upTo limit: Instant) {
     let record = table.record(index)
-    while record.header.due <= limit {
+    while record.due <= limit {
       let due = record.header.due
       record.header.due = .distantFuture
       fire(index, at: due)

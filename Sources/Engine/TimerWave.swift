@@ -81,8 +81,8 @@ struct TimerWave: ~Copyable {
     if first.count > 1 {
       runs[0] = first.lowerBound + 1..<first.upperBound
       // The run's turn comes again after some of the others': its next records will be there.
-      places.prefetchTail(of: entry(first.lowerBound + 1).pointee.index)
-      if first.count > 2 { places.prefetchRecord(of: entry(first.lowerBound + 2).pointee.index) }
+      places.prefetchRecord(of: entry(first.lowerBound + 1).pointee.index)
+      if first.count > 2 { places.prefetchPlace(of: entry(first.lowerBound + 2).pointee.index) }
     } else {
       let last = runs.removeLast()
       if !runs.isEmpty { runs[0] = last }
@@ -103,8 +103,14 @@ struct TimerWave: ~Copyable {
     Self.precedes(entry(runs[a].lowerBound).pointee, entry(runs[b].lowerBound).pointee, in: places)
   }
 
+  /// Empty for a customer who was removed since the wave was collected.
+  private static func id(of index: CustomerIndex, in places: CustomerPlaces) -> UnsafeRawBufferPointer {
+    let record = places.record(index)
+    return record.isGone ? UnsafeRawBufferPointer(start: nil, count: 0) : record.id
+  }
+
   private static func precedes(_ a: Entry, _ b: Entry, in places: CustomerPlaces) -> Bool {
     if a.prefix != b.prefix { return a.prefix < b.prefix }
-    return places.record(a.index).id.precedes(places.record(b.index).id)
+    return id(of: a.index, in: places).precedes(id(of: b.index, in: places))
   }
 }

@@ -83,8 +83,8 @@ struct EngineWorker: ~Copyable {
     for start in stride(from: 0, to: ownCount, by: Self.lookAhead) {
       let end = min(ownCount, start + Self.lookAhead)
       for place in own[start..<end] { task.prefetchIndex(batch.hashes[Int(place)]) }
+      for place in own[start..<end] { task.prefetchPlace(batch.hashes[Int(place)]) }
       for place in own[start..<end] { task.prefetchRecord(batch.hashes[Int(place)]) }
-      for place in own[start..<end] { task.prefetchTail(batch.hashes[Int(place)]) }
       for number in start..<end {
         let place = Int(own[number])
         if next < place { try advance(over: next..<place, of: batch) }

@@ -112,7 +112,7 @@ private func paid(_ number: Int, _ customer: String, second: Int) -> String {
         let customer = "c-\(offset % 7)"
         let hasher = [nil, logic, other][number]
         if let hash = Array(customer.utf8).withUnsafeBytes({ hasher?.hash(ofKey: $0) }) {
-          for step in [PrefetchStep.index, .record, .tail] { logic.prefetch(hash, step) }
+          for step in [PrefetchStep.index, .place, .record] { logic.prefetch(hash, step) }
         }
         feed(logic, 1, Int64(offset), key: customer, paid(offset, customer, second: offset), hashedBy: hasher)
       }

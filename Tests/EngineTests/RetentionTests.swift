@@ -80,6 +80,31 @@ struct RetentionTests {
     #expect(steps.task.evictions == 1)
   }
 
+  /// The sweep after a change of rules comes to customers whose timers, or whose wave, will look for them afterwards.
+  @Test func aSweepMayEvictWhoIsInAWave() throws {
+    func rules(_ revision: Int, _ condition: String) -> String {
+      "version: 1\nrevision: \(revision)\ntags: [{ name: known, layer: basic, when: \(condition) }]"
+    }
+    for perStep in 1...5 {
+      let steps = Steps(try settings(rules: rules(1, "seen.days_since_first >= 0")))
+      // Alike for longer than what a wave compares without a look at the record.
+      let ids = (0..<40).map { "somebody-with-a-long-name-\($0 * 7 % 40 + 10)" }
+      for id in ids {
+        try steps.apply(
+          event(.login, "2024-01-01T00:00:00Z", id), says: ["\(id) known set true @2024-01-01T00:00:00.000Z event"])
+      }
+      try steps.restart {
+        $0.sweepBatch = 1
+        $0.rules = try RuleSet(text: rules(2, "seen.days_since_last >= 0"), file: "rules", exponent: 2)
+      }
+      var said: [String] = []
+      while try steps.advance(to: "2026-01-01T00:00:00Z", maxTimers: perStep, into: &said) {}
+      #expect(said.allSatisfy { $0.hasSuffix(" retention") })
+      #expect(said.map { $0.prefix { $0 != "@" } }.sorted() == ids.sorted().map { "\($0) known unset - " })
+      #expect(steps.task.customerCount == 0 && steps.task.evictions == 40 && steps.task.timerCount == 0)
+    }
+  }
+
   @Test func whoWasNeverToldAnythingLeavesNothing() throws {
     let steps = Steps(try settings(rules: "version: 1\ntags: []\n"))
     try steps.apply(event(.login, "2024-01-01T00:00:00Z"), says: [])

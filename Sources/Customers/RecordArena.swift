@@ -1,4 +1,4 @@
-// Memory for the variable part of customer records, as a log: blocks are handed out one behind the other, and what is given
+// Memory for customer records, as a log: blocks are handed out one behind the other, and what is given
 // back stays a hole until its segment is cleaned, that is, until the blocks left in it have moved to the end of the log
 // (Rumble, Kejriwal, Ousterhout: Log-structured Memory for DRAM-based Storage, FAST 2014). Records grow all the time: with
 // free lists by size, customers who grow together would leave several times their size behind.
@@ -7,7 +7,7 @@ import CXXHash
 
 /// Hands out raw blocks, each owned by a pointer somewhere that `clean` follows. One owner thread; frees everything when it
 /// goes.
-package struct TailArena: ~Copyable {
+package struct RecordArena: ~Copyable {
   /// The place that holds a block's address, at an address that does not change while the block is in use.
   package typealias Owner = UnsafeMutablePointer<UnsafeMutableRawPointer?>
 
@@ -17,7 +17,7 @@ package struct TailArena: ~Copyable {
   /// Larger blocks come straight from the system allocator, and stay where they are.
   static let largestPooled = 4096
   /// Blocks up to here get no slack of their own.
-  static let smallAtMost = 512
+  static let smallAtMost = 576
   /// Also the alignment of a chunk, so that a block's chunk and segment follow from its address.
   private static let chunkBytes = 1 << 20
   private static let segmentBytes = 1 << 16
@@ -46,9 +46,11 @@ package struct TailArena: ~Copyable {
   }
 
   private var chunks: [UnsafeMutableRawPointer] = []
+  /// Blocks that do not lie in chunks.
+  private var large: Set<UnsafeMutableRawPointer> = []
   /// By the chunk's address over its size.
   private var chunkNumbers = FlatMap<Int32>(none: 0)
-  private var chunkUsed = TailArena.chunkBytes
+  private var chunkUsed = RecordArena.chunkBytes
   /// By number, those of the first chunk first.
   private var segments: UnsafeMutablePointer<Segment>
   private var segmentCapacity = 64
@@ -66,18 +68,14 @@ package struct TailArena: ~Copyable {
   private static let fillClasses = 32
 
   package init() {
-    byFill = Array(repeating: Segment.none, count: TailArena.fillClasses + 1)
+    byFill = Array(repeating: Segment.none, count: RecordArena.fillClasses + 1)
     segments = .allocate(capacity: segmentCapacity)
   }
 
   deinit {
     for chunk in chunks { chunk.deallocate() }
+    for block in large { block.deallocate() }
     segments.deallocate()
-  }
-
-  /// At the arena's end: gives back what does not lie in its chunks.
-  static func release(_ block: UnsafeMutableRawPointer, capacity: Int) {
-    if capacity > largestPooled { block.deallocate() }
   }
 
   /// The capacity that a request for `bytes` gets. Small blocks get no slack, since most customers are small and grow
@@ -93,23 +91,26 @@ package struct TailArena: ~Copyable {
   /// the block before `clean` is called next.
   package mutating func allocate(capacity: Int, owner: Owner) -> UnsafeMutableRawPointer {
     bytesInUse += capacity
-    guard capacity <= TailArena.largestPooled else {
+    guard capacity <= RecordArena.largestPooled else {
       bytesReserved += capacity
-      return UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+      let block = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+      large.insert(block)
+      return block
     }
-    return append(bytes: capacity + TailArena.headBytes, owner: UInt64(UInt(bitPattern: owner)))
+    return append(bytes: capacity + RecordArena.headBytes, owner: UInt64(UInt(bitPattern: owner)))
   }
 
   package mutating func deallocate(_ block: UnsafeMutableRawPointer, capacity: Int) {
     bytesInUse -= capacity
-    guard capacity <= TailArena.largestPooled else {
+    guard capacity <= RecordArena.largestPooled else {
       bytesReserved -= capacity
+      large.remove(block)
       block.deallocate()
       return
     }
-    let bytes = capacity + TailArena.headBytes
+    let bytes = capacity + RecordArena.headBytes
     // Whoever cleans the segment sees no owner.
-    (block - TailArena.headBytes).storeBytes(of: UInt64(bytes / TailArena.granule) << 48, as: UInt64.self)
+    (block - RecordArena.headBytes).storeBytes(of: UInt64(bytes / RecordArena.granule) << 48, as: UInt64.self)
     logBytesInUse -= bytes
     let segment = number(of: block)
     let before = fill(segment)
@@ -126,8 +127,8 @@ package struct TailArena: ~Copyable {
 
   /// A block has another owner from now on: the old one no longer points to it.
   func setOwner(_ owner: Owner, of block: UnsafeMutableRawPointer, capacity: Int) {
-    guard capacity <= TailArena.largestPooled else { return }
-    let head = block - TailArena.headBytes
+    guard capacity <= RecordArena.largestPooled else { return }
+    let head = block - RecordArena.headBytes
     let granules = head.load(as: UInt64.self) >> 48
     head.storeBytes(of: granules << 48 | UInt64(UInt(bitPattern: owner)), as: UInt64.self)
   }
@@ -137,11 +138,11 @@ package struct TailArena: ~Copyable {
   /// Whether `clean` is due: the log is about to need more memory though much of what it has are holes. One segment is
   /// kept free for cleaning itself. Each cleaning leaves fewer holes, so it ends.
   @inline(__always)
-  package var isCleaningDue: Bool { freeCount < 2 && chunkUsed == TailArena.chunkBytes && hasManyHoles }
+  package var isCleaningDue: Bool { freeCount < 2 && chunkUsed == RecordArena.chunkBytes && hasManyHoles }
 
   private var hasManyHoles: Bool {
-    let holes = chunks.count * TailArena.chunkBytes - freeCount * TailArena.segmentBytes - logBytesInUse
-    return holes * TailArena.holesAtMost > logBytesInUse && chunks.count > 1
+    let holes = chunks.count * RecordArena.chunkBytes - freeCount * RecordArena.segmentBytes - logBytesInUse
+    return holes * RecordArena.holesAtMost > logBytesInUse && chunks.count > 1
   }
 
   /// Moves the blocks of the emptiest segment to the end of the log; their owners point there afterwards, and no pointer
@@ -155,17 +156,17 @@ package struct TailArena: ~Copyable {
     var place = 0
     // Owners lie anywhere: each is asked for some blocks before it is told.
     var ahead = 0
-    for line in stride(from: 0, to: min(end, TailArena.bytesAhead), by: 64) { tw_prefetch(base + line) }
-    for _ in 0..<TailArena.ownersAhead { prefetchOwner(of: &ahead, in: base, upTo: end) }
+    for line in stride(from: 0, to: min(end, RecordArena.bytesAhead), by: 64) { tw_prefetch(base + line) }
+    for _ in 0..<RecordArena.ownersAhead { prefetchOwner(of: &ahead, in: base, upTo: end) }
     while place < end {
       prefetchOwner(of: &ahead, in: base, upTo: end)
       let head = (base + place).load(as: UInt64.self)
-      let bytes = Int(head >> 48) * TailArena.granule
+      let bytes = Int(head >> 48) * RecordArena.granule
       if let owner = Owner(bitPattern: UInt(head & 0xffff_ffff_ffff)) {
-        let capacity = bytes - TailArena.headBytes
+        let capacity = bytes - RecordArena.headBytes
         let kept = trim(owner, capacity)
-        let block = append(bytes: kept + TailArena.headBytes, owner: head & 0xffff_ffff_ffff)
-        block.copyMemory(from: base + place + TailArena.headBytes, byteCount: kept)
+        let block = append(bytes: kept + RecordArena.headBytes, owner: head & 0xffff_ffff_ffff)
+        block.copyMemory(from: base + place + RecordArena.headBytes, byteCount: kept)
         owner.pointee = block
         bytesInUse -= capacity - kept
         logBytesInUse -= bytes
@@ -179,10 +180,10 @@ package struct TailArena: ~Copyable {
   private func prefetchOwner(of place: inout Int, in base: UnsafeMutableRawPointer, upTo end: Int) {
     guard place < end else { return }
     let head = (base + place).load(as: UInt64.self)
-    let next = place + Int(head >> 48) * TailArena.granule
+    let next = place + Int(head >> 48) * RecordArena.granule
     // Each line of the segment once.
-    for line in stride(from: (place + 63) & ~63, to: next, by: 64) where line + TailArena.bytesAhead < end {
-      tw_prefetch(base + line + TailArena.bytesAhead)
+    for line in stride(from: (place + 63) & ~63, to: next, by: 64) where line + RecordArena.bytesAhead < end {
+      tw_prefetch(base + line + RecordArena.bytesAhead)
     }
     place = next
     tw_prefetch(UnsafeRawPointer(bitPattern: UInt(head & 0xffff_ffff_ffff)))
@@ -191,7 +192,7 @@ package struct TailArena: ~Copyable {
   // MARK: The log
 
   private mutating func append(bytes: Int, owner: UInt64) -> UnsafeMutableRawPointer {
-    if open == Segment.none || Int(segments[Int(open)].end) + bytes > TailArena.segmentBytes {
+    if open == Segment.none || Int(segments[Int(open)].end) + bytes > RecordArena.segmentBytes {
       let full = open
       if full != Segment.none {
         open = Segment.none
@@ -201,11 +202,11 @@ package struct TailArena: ~Copyable {
     }
     let log = segments + Int(open)
     let head = memory(of: open) + Int(log.pointee.end)
-    head.storeBytes(of: UInt64(bytes / TailArena.granule) << 48 | owner, as: UInt64.self)
+    head.storeBytes(of: UInt64(bytes / RecordArena.granule) << 48 | owner, as: UInt64.self)
     log.pointee.end += Int32(truncatingIfNeeded: bytes)
     log.pointee.bytesInUse += Int32(truncatingIfNeeded: bytes)
     logBytesInUse += bytes
-    return head + TailArena.headBytes
+    return head + RecordArena.headBytes
   }
 
   // MARK: Segments
@@ -213,8 +214,8 @@ package struct TailArena: ~Copyable {
   @inline(__always)
   private func memory(of segment: Int32) -> UnsafeMutableRawPointer {
     let number = Int(segment)
-    return chunks[number / TailArena.segmentsPerChunk]
-      + number % TailArena.segmentsPerChunk * TailArena.segmentBytes
+    return chunks[number / RecordArena.segmentsPerChunk]
+      + number % RecordArena.segmentsPerChunk * RecordArena.segmentBytes
   }
 
   /// Addresses have 48 bits: see `headBytes`.
@@ -225,9 +226,9 @@ package struct TailArena: ~Copyable {
 
   @inline(__always)
   private func number(of block: UnsafeMutableRawPointer) -> Int32 {
-    let place = UInt(bitPattern: block) % UInt(TailArena.chunkBytes) / UInt(TailArena.segmentBytes)
-    let chunk = chunkNumbers.find(TailArena.chunkKey(block)).unsafelyUnwrapped
-    return chunk * Int32(TailArena.segmentsPerChunk) + Int32(truncatingIfNeeded: place)
+    let place = UInt(bitPattern: block) % UInt(RecordArena.chunkBytes) / UInt(RecordArena.segmentBytes)
+    let chunk = chunkNumbers.find(RecordArena.chunkKey(block)).unsafelyUnwrapped
+    return chunk * Int32(RecordArena.segmentsPerChunk) + Int32(truncatingIfNeeded: place)
   }
 
   private mutating func takeSegment() -> Int32 {
@@ -237,9 +238,9 @@ package struct TailArena: ~Copyable {
       free = segments[Int(segment)].next
       freeCount -= 1
     } else {
-      if chunkUsed == TailArena.chunkBytes { addChunk() }
-      segment = Int32((chunks.count - 1) * TailArena.segmentsPerChunk + chunkUsed / TailArena.segmentBytes)
-      chunkUsed += TailArena.segmentBytes
+      if chunkUsed == RecordArena.chunkBytes { addChunk() }
+      segment = Int32((chunks.count - 1) * RecordArena.segmentsPerChunk + chunkUsed / RecordArena.segmentBytes)
+      chunkUsed += RecordArena.segmentBytes
     }
     (segments + Int(segment)).initialize(to: Segment())
     return segment
@@ -247,15 +248,15 @@ package struct TailArena: ~Copyable {
 
   private mutating func addChunk() {
     let chunk = UnsafeMutableRawPointer.allocate(
-      byteCount: TailArena.chunkBytes, alignment: TailArena.chunkBytes)
-    chunkNumbers.update(TailArena.chunkKey(chunk), to: Int32(chunks.count))
+      byteCount: RecordArena.chunkBytes, alignment: RecordArena.chunkBytes)
+    chunkNumbers.update(RecordArena.chunkKey(chunk), to: Int32(chunks.count))
     chunks.append(chunk)
-    bytesReserved += TailArena.chunkBytes
+    bytesReserved += RecordArena.chunkBytes
     chunkUsed = 0
-    let wanted = chunks.count * TailArena.segmentsPerChunk
+    let wanted = chunks.count * RecordArena.segmentsPerChunk
     if wanted > segmentCapacity {
       let larger = UnsafeMutablePointer<Segment>.allocate(capacity: 2 * wanted)
-      larger.initialize(from: segments, count: wanted - TailArena.segmentsPerChunk)
+      larger.initialize(from: segments, count: wanted - RecordArena.segmentsPerChunk)
       segments.deallocate()
       segments = larger
       segmentCapacity = 2 * wanted
@@ -270,7 +271,7 @@ package struct TailArena: ~Copyable {
 
   @inline(__always)
   private func fill(_ segment: Int32) -> Int {
-    Int(segments[Int(segment)].bytesInUse) * TailArena.fillClasses / TailArena.segmentBytes
+    Int(segments[Int(segment)].bytesInUse) * RecordArena.fillClasses / RecordArena.segmentBytes
   }
 
   private mutating func link(_ segment: Int32) {

@@ -4,13 +4,13 @@ import Customers
 import ReferenceTesting
 import Testing
 
-@Suite struct TailArenaTests {
+@Suite struct RecordArenaTests {
   /// Blocks with their owners in memory that does not move.
   private final class Holders {
-    let owners: TailArena.Owner
+    let owners: RecordArena.Owner
     private(set) var capacities: [Int]
     private var marks: [UInt8]
-    var arena = TailArena()
+    var arena = RecordArena()
     // `#expect` takes no part of what cannot be copied.
     var isCleaningDue: Bool { arena.isCleaningDue }
     var bytesInUse: Int { arena.bytesInUse }
@@ -29,7 +29,7 @@ import Testing
     }
 
     func take(_ place: Int, bytes: Int, mark: UInt8) {
-      let capacity = TailArena.capacity(for: bytes)
+      let capacity = RecordArena.capacity(for: bytes)
       let block = arena.allocate(capacity: capacity, owner: owners + place)
       block.initializeMemory(as: UInt8.self, repeating: mark, count: capacity)
       drop(place)
@@ -52,7 +52,9 @@ import Testing
       arena.clean { owner, capacity in
         let place = owner - owners
         guard capacity == before[place] else { return 0 }
-        if random.chance(0.3) { after[place] = TailArena.granule * (1 + random.index(capacity / TailArena.granule)) }
+        if random.chance(0.3) {
+          after[place] = RecordArena.granule * (1 + random.index(capacity / RecordArena.granule))
+        }
         return after[place]
       }
       capacities = after
@@ -60,7 +62,7 @@ import Testing
 
     func isWhole(_ place: Int) -> Bool {
       guard let block = owners[place] else { return true }
-      return Int(bitPattern: block) % TailArena.granule == 0
+      return Int(bitPattern: block) % RecordArena.granule == 0
         && UnsafeRawBufferPointer(start: block, count: capacities[place]).allSatisfy { $0 == marks[place] }
     }
   }
