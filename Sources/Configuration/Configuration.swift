@@ -153,6 +153,10 @@ public struct Configuration: Sendable {
     public var deadLetterBytes = 64 << 10
     /// A record may be this far ahead of its broker timestamp.
     public var future = TimeSpan.minutes(5)
+    /// Events before the beginning of this day (UTC) are refused. 1970...2100.
+    public var oldest = CivilDate(year: 1990, month: 1, day: 1).localDay
+    /// Of one event. 1...1,000,000,000.
+    public var quantity = 1_000_000
     public var ordersPerCustomer = 1_024
     public var cartItems = 64
     public var categorySlots = 16

@@ -253,6 +253,8 @@ extension Configuration {
     l.fields = s.integer("fields", l.fields, in: 16...10_000)
     l.deadLetterBytes = s.bytes("dead_letter_bytes", l.deadLetterBytes, in: 256...512 << 10)
     l.future = s.span("future", l.future, in: .seconds(0) ... .days(1))
+    l.oldest = s.date("oldest", l.oldest, years: 1970...2100)
+    l.quantity = s.integer("quantity", l.quantity, in: 1...1_000_000_000)
     l.ordersPerCustomer = s.integer("orders_per_customer", l.ordersPerCustomer, in: 16...65_535)
     l.cartItems = s.integer("cart_items", l.cartItems, in: 1...1_000)
     l.categorySlots = s.integer("category_slots", l.categorySlots, in: 4...64)

@@ -68,6 +68,8 @@ extension Configuration {
     decode.maxDepth = limits.depth
     decode.maxFields = limits.fields
     decode.maxAhead = limits.future
+    decode.oldest = Instant(seconds: Int64(limits.oldest.number) * 86_400)
+    decode.maxQuantity = Int32(clamping: limits.quantity)
     return decode
   }
 }

@@ -166,6 +166,14 @@ final class Section {
     }
   }
 
+  func date(_ key: String, _ fallback: LocalDay, years: ClosedRange<Int>) -> LocalDay {
+    let bounds = "\(years.lowerBound) and \(years.upperBound)"
+    return read(key, fallback, expected: "a date like 1990-01-01, of a year between \(bounds)") { text in
+      var text = text
+      return text.withUTF8 { LocalDay(isoDate: $0) }.flatMap { years.contains(CivilDate($0).year) ? $0 : nil }
+    }
+  }
+
   /// - Parameter zero: what 0 means, where it stands for something and lies outside the range.
   func bytes(_ key: String, _ fallback: Int, in range: ClosedRange<Int>, zero: String? = nil) -> Int {
     let bounds = "\(bytesText(Int64(range.lowerBound))) and \(bytesText(Int64(range.upperBound)))"

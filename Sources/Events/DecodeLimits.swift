@@ -13,9 +13,9 @@ public struct DecodeLimits: Sendable, Hashable {
   public var maxFields = 1024
   /// `future`: how far an event may be ahead of the ceiling given with it.
   public var maxAhead = TimeSpan.minutes(5)
-  /// Events before this instant are refused: 1990-01-01, which catches seconds sent as milliseconds.
+  /// `oldest`: events before this instant are refused; 1990-01-01 catches seconds sent as milliseconds.
   public var oldest = Instant(seconds: 631_152_000)
-  /// Largest quantity of one event.
+  /// `quantity`: largest quantity of one event, and the most units that its items may come to.
   public var maxQuantity: Int32 = 1_000_000
 
   public init() {}

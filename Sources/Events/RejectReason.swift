@@ -68,7 +68,8 @@ public enum RejectReason: String, Error, CaseIterable, Sendable {
     case .badTimestamp:
       "The time is neither RFC 3339 with an offset (2026-03-01T12:34:56Z) nor whole epoch milliseconds. Correct it."
     case .timestampInFuture: "The event is later than its record by more than limits.future. Set the producer's clock."
-    case .timestampTooOld: "The event is dated before 1990. Check the unit: numbers are milliseconds, not seconds."
+    case .timestampTooOld:
+      "The event is older than limits.oldest. Check the unit: numbers are milliseconds, not seconds."
     case .missingOrder: "An order event has no order id. Set order (Segment: properties.order_id)."
     case .missingAmount: "A paid order or an unlinked refund has no amount. Set amount (Segment: properties.total)."
     case .badAmount: "The amount is not a decimal number. Send 123.45 or \"123.45\", without signs or separators."
@@ -77,7 +78,7 @@ public enum RejectReason: String, Error, CaseIterable, Sendable {
     case .missingCurrency: "The amount has no currency and currency.default is not set. Set one of them."
     case .unknownCurrency:
       "The currency has no rate in currency.rates. Add it to the configuration or correct the code."
-    case .badQuantity: "The quantity is not a whole number from 0 to 1,000,000. Correct it."
+    case .badQuantity: "The quantity is not a whole number from 0 to limits.quantity. Correct it, or raise the limit."
     case .badDiscount: "The discount is not a decimal number from 0 to 10^13 minor units. Correct it."
     case .badField: "A text field holds another kind of value. Send order, category, product, channel, ... as strings."
     case .fieldTooLong: "A text field is longer than limits.text_bytes. Shorten it, or raise the limit."

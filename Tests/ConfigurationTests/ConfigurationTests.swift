@@ -71,6 +71,12 @@ private let refusals: [Refusal] = [
     expected: ["'state.memory_limit' is '4GB5'; it must be a size like"]),
   Refusal(
     text: minimal + "state: { memory_limit: 4 }\n", expected: ["between 64KiB and 1048576GiB, or 0 for no limit"]),
+  Refusal(
+    text: minimal + "limits: { oldest: 1990-02-30, quantity: 0 }\n",
+    expected: [
+      "t.yaml:5:19: 'limits.oldest' is '1990-02-30'; it must be a date like 1990-01-01, of a year between 1970 and 2100",
+      "'limits.quantity' is '0'; it must be a whole number between 1 and 1000000000",
+    ]),
   Refusal(text: minimal + "epoch: [1]\n", expected: ["t.yaml:5:8: 'epoch' must be a mapping"]),
   Refusal(text: minimal + "time_zone: ../etc/passwd\n", expected: ["'time_zone' is '../etc/passwd'"]),
   Refusal(text: minimal + "admin: { listen: 0.0.0.0:9464 }\n", expected: ["it must be on loopback"]),

@@ -93,6 +93,26 @@ private func compressed(_ data: Data) async throws -> Data {
     #expect(try lines("out/profiles.ndjson").map { $0["customer"]?.string } == ["c-1", "c-2"])
   }
 
+  @Test func theOldestDayAndTheLargestQuantityAreSettings() async throws {
+    func event(_ id: Int, _ time: String, _ quantity: Int) -> String {
+      #"{"id":"\#(id)","type":"add_to_cart","customer":"c","ts":"\#(time)","product":"p","quantity":\#(quantity)}"#
+        + "\n"
+    }
+    // The first of each pair is within its limit.
+    try scratch.write(
+      "events.ndjson",
+      event(1, "1985-04-12T00:00:00Z", 1) + event(2, "1985-04-11T23:59:59.999Z", 1)
+        + event(3, "1985-04-12T00:00:00Z", 2_000_000) + event(4, "1985-04-12T00:00:00Z", 2_000_001))
+    func rejected(_ output: String) async throws -> [String?] {
+      let outcome = try await run(output)
+      try #require(outcome.status == 0, "\(outcome.errorText)")
+      return try lines("\(output)/dead-letters.ndjson").map { $0["reason"]?.string }
+    }
+    #expect(try await rejected("before") == ["timestamp_too_old", "timestamp_too_old", "bad_quantity", "bad_quantity"])
+    try scratch.write("tidewatch.yaml", configuration + "\nlimits: { oldest: 1985-04-12, quantity: 2_000_000 }\n")
+    #expect(try await rejected("after") == ["timestamp_too_old", "bad_quantity"])
+  }
+
   @Test func everyRecordSatisfiesItsSchema() async throws {
     let outcome = try await run("out", "--until", "2026-06-01T00:00:00Z")
     try #require(outcome.status == 0, "\(outcome.errorText)")
