@@ -56,7 +56,8 @@ install: build
 	ldd $(BINARY) | awk '$$3 ~ /\/swift\/linux\// { print $$3 }' | xargs -I{} install -m 644 {} $(LIBRARY)
 	ln -sf ../lib/tidewatch/tidewatch $(DESTDIR)$(PREFIX)/bin/tidewatch
 	install -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/tidewatch
-	install -D -m 644 deploy/systemd/tidewatch.service $(DESTDIR)$(PREFIX)/lib/systemd/system/tidewatch.service
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 644 deploy/systemd/*.service $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for file in tidewatch.yaml tags.yaml; do \
 	  test -e $(DESTDIR)/etc/tidewatch/$$file || install -m 640 config/$$file $(DESTDIR)/etc/tidewatch; done
 

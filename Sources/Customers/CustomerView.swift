@@ -50,7 +50,8 @@ public struct CustomerView: FeatureSource {
 
   public func number(_ feature: Feature) -> Double {
     let header = record.header
-    var totals: OrderTotals { record.totals }
+    // Inlined, so that whoever asks for one of them loads no others.
+    var totals: OrderTotals { @inline(__always) get { record.totals } }
     switch feature {
     case .ordersCount(.life): return Double(totals.purchases)
     case .ordersPaid(.life): return Double(totals.paid)

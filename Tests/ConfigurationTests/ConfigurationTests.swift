@@ -2,6 +2,7 @@
 
 import Configuration
 import Events
+import Foundation
 import Testing
 
 private let minimal = """
@@ -205,6 +206,22 @@ private let refusals: [Refusal] = [
       c.delivery == d.delivery && c.clock == d.clock && c.timeZone == d.timeZone && c.admin.listen == d.admin.listen)
     #expect(c.kafka.partitions == d.kafka.partitions && c.kafka.replication == d.kafka.replication)
     #expect(c.kafka.instance == d.kafka.instance && c.kafka.group == d.kafka.group)
+  }
+
+  /// `tidewatch@PORT.service` is the service itself, but for the port of its admin endpoint, which the shipped file asks for.
+  @Test func eachMemberOfAMachineHasItsPort() throws {
+    func file(_ name: String) -> String {
+      #filePath.replacing("Tests/ConfigurationTests/ConfigurationTests.swift", with: name)
+    }
+    func settings(_ name: String) throws -> Set<Substring> {
+      let text = try String(contentsOfFile: file("deploy/systemd/\(name)"), encoding: .utf8)
+      return Set(text.split(separator: "\n").filter { !$0.hasPrefix("#") && !$0.hasPrefix("Description=") })
+    }
+    let (one, each) = (try settings("tidewatch.service"), try settings("tidewatch@.service"))
+    #expect(each.subtracting(one) == ["Environment=TIDEWATCH_ADMIN_PORT=%i"])
+    #expect(one.isSubset(of: each))
+    let c = try Configuration.load(file: file("config/tidewatch.yaml"), environment: ["TIDEWATCH_ADMIN_PORT": "9501"])
+    #expect(c.admin.listen?.port == 9501)
   }
 
   @Test func nearestKey() {
