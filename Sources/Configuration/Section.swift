@@ -68,7 +68,11 @@ final class Section {
         findings.add("a key must be a plain name", at: key)
         continue
       }
-      entries[name] = (key, value)
+      // To YAML, 5 and "5" are two keys.
+      guard entries.updateValue((key, value), forKey: name) == nil else {
+        findings.add("'\(Self.join(path, name))' is given twice", at: key)
+        continue
+      }
       if let position = findings.position(of: value) { findings.positions[Self.join(path, name)] = position }
     }
   }

@@ -31,10 +31,9 @@ public enum ChurnModelPreset: String, Sendable, CaseIterable {
   public var warning: String {
     switch self {
     case .cdnow:
-      "the churn model uses the CDNOW preset: the purchase rhythm of a CD shop in 1997, not yours; "
-        + "its probabilities are not calibrated for your customers. Set your own r, alpha, a, b and horizon. With "
-        + "these parameters 38 % of purchases are born above 0.60 at a horizon of 180 days (54 % at 60): "
-        + "such customers get no churn alert, only the silent one"
+      "the churn model uses the CDNOW preset: the purchase rhythm of a CD shop in 1997, not yours. Set your own r, "
+        + "alpha, a, b and horizon; with these, 38 % of purchases (54 % with a horizon of 60 days) get no churn alert, "
+        + "only the silent one, being above 0.60 from their beginning"
     }
   }
 }

@@ -112,16 +112,21 @@ struct RuleFileReader {
     for node in sequence.prefix(RuleLimits.tags) { readTag(node, &names) }
   }
 
-  /// The pairs of a mapping with the text of their keys.
+  /// The pairs of a mapping with the text of their keys, which is what a key is known by here: to YAML, 5 and "5" are two.
   private mutating func pairs(_ node: Node, _ message: String) -> [(key: (name: String, node: Node), value: Node)]? {
     guard case .mapping(let mapping) = node else {
       report(node, message)
       return nil
     }
     var result: [(key: (name: String, node: Node), value: Node)] = []
+    var names: Set<String> = []
     for (key, value) in mapping {
       guard let scalar = key.scalar else {
         report(key, "a key is a plain name")
+        continue
+      }
+      guard names.insert(scalar.string).inserted else {
+        report(key, "this key stands twice in its mapping")
         continue
       }
       result.append(((scalar.string, key), value))

@@ -117,6 +117,9 @@ private let refusals: [Refusal] = [
   Refusal(text: "kafka: [\n", expected: ["not YAML"]),
   Refusal(
     text: minimal + "delivery: at_least_once\ndelivery: exactly_once\n", expected: ["key given twice: 'delivery'"]),
+  Refusal(
+    text: minimal + "alerts: { treatments: { 5: 100, \"5\": 200 } }\n",
+    expected: ["t.yaml:5:33: 'alerts.treatments.5' is given twice"]),
   Refusal(text: "", expected: ["t.yaml:1:1: 'kafka.bootstrap' is missing", "'inputs' is missing"]),
 ]
 

@@ -157,6 +157,15 @@ import Testing
       "version: 1\ntags:\n  - {name: a, layer: basic, when: 'true'}\n  - {name: a, layer: basic, when: 'true'}",
       ["tags.yaml:4:12: a tag of this name stands above: `a`"]
     ),
+    // YAML holds 5 and "5" for two keys.
+    (
+      "version: 1\ntags:\n  - {name: a, layer: basic, cases: {5: orders.count > 5, \"5\": 'true'}}",
+      ["tags.yaml:3:58: this key stands twice in its mapping: `5`"]
+    ),
+    (
+      "version: 1\ntags:\n  - {name: a, layer: basic, title: {\"1\": a, 1: b}, when: 'true'}",
+      ["tags.yaml:3:45: this key stands twice in its mapping: `1`"]
+    ),
     (
       "version: 1\ntags:\n  - {name: a, layer: basic, wehn: 'true'}",
       [
