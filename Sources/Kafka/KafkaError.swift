@@ -57,7 +57,8 @@ public struct KafkaError: Error, Hashable, Sendable, CustomStringConvertible {
   public var advice: String {
     if requiresAbort { return "abort the transaction and reload the state that was part of it" }
     if isFenced {
-      return "another process uses the same transactional id or group instance id; stop one of them, then restart"
+      return "another process runs with this kafka.group and kafka.instance: give each an instance of its own; if "
+        + "there is none, this one stood still for longer than a transaction may last: start it again"
     }
     switch code {
     case .transport, .allBrokersDown, .resolve:

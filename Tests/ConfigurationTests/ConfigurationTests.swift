@@ -212,7 +212,7 @@ private let refusals: [Refusal] = [
   }
 
   /// `tidewatch@PORT.service` is the service itself, but for the port of its admin endpoint, which the shipped file asks for.
-  @Test func eachMemberOfAMachineHasItsPort() throws {
+  @Test func eachMemberOfAMachineHasItsPortAndInstance() throws {
     func file(_ name: String) -> String {
       #filePath.replacing("Tests/ConfigurationTests/ConfigurationTests.swift", with: name)
     }
@@ -221,10 +221,15 @@ private let refusals: [Refusal] = [
       return Set(text.split(separator: "\n").filter { !$0.hasPrefix("#") && !$0.hasPrefix("Description=") })
     }
     let (one, each) = (try settings("tidewatch.service"), try settings("tidewatch@.service"))
-    #expect(each.subtracting(one) == ["Environment=TIDEWATCH_ADMIN_PORT=%i"])
-    #expect(one.isSubset(of: each))
-    let c = try Configuration.load(file: file("config/tidewatch.yaml"), environment: ["TIDEWATCH_ADMIN_PORT": "9501"])
-    #expect(c.admin.listen?.port == 9501)
+    let start = "/usr/bin/tidewatch run --config /etc/tidewatch/tidewatch.yaml"
+    #expect(one.subtracting(each) == ["ExecStart=\(start)"])
+    #expect(
+      each.subtracting(one) == [
+        "ExecStart=/usr/bin/env TIDEWATCH_INSTANCE=%H-%i TIDEWATCH_ADMIN_PORT=%i \(start)"
+      ])
+    let environment = ["TIDEWATCH_INSTANCE": "shop-9501", "TIDEWATCH_ADMIN_PORT": "9501"]
+    let c = try Configuration.load(file: file("config/tidewatch.yaml"), environment: environment)
+    #expect(c.admin.listen?.port == 9501 && c.kafka.instance == "shop-9501")
   }
 
   @Test func nearestKey() {
