@@ -8,43 +8,47 @@ public struct CustomerView: FeatureSource {
   public let record: CustomerRecord
   public let now: Instant
   public let today: LocalDay
-  // Views are made several times an event: none of these counts references.
-  private let calendar: Unmanaged<ZonedCalendar>
-  private let symbols: UnsafePointer<SymbolTable>
-  private let known: Unmanaged<OrderSumCache>?
+  private let sources: Sources
 
-  /// `context`, `symbols` and `known` must outlive the view; `known` is emptied by whoever changes the record.
-  @inline(__always)
-  public init(
-    record: CustomerRecord, now: Instant, context: RecordContext, symbols: UnsafePointer<SymbolTable>,
-    known: OrderSumCache? = nil
-  ) {
-    self.init(
-      record: record, now: now, calendar: Unmanaged.passUnretained(context.calendar), symbols: symbols,
-      known: known.map { Unmanaged.passUnretained($0) })
+  /// Where else a view reads. Views are made several times an event, so no reference is counted: what is given here must
+  /// outlive them.
+  public struct Sources {
+    fileprivate let calendar: Unmanaged<ZonedCalendar>
+    fileprivate let symbols: UnsafePointer<SymbolTable>
+    fileprivate let known: Unmanaged<OrderSumCache>?
+
+    /// - Parameter known: emptied by whoever changes the record (`forgetSums`).
+    public init(context: RecordContext, symbols: UnsafePointer<SymbolTable>, known: OrderSumCache? = nil) {
+      calendar = Unmanaged.passUnretained(context.calendar)
+      self.symbols = symbols
+      self.known = known.map { Unmanaged.passUnretained($0) }
+    }
+
+    /// To be called when the record has changed, or it is another's turn.
+    @inline(__always)
+    public func forgetSums() { known?._withUnsafeGuaranteedRef { $0.removeAll() } }
   }
 
   @inline(__always)
-  private init(
-    record: CustomerRecord, now: Instant, calendar: Unmanaged<ZonedCalendar>, symbols: UnsafePointer<SymbolTable>,
-    known: Unmanaged<OrderSumCache>?
-  ) {
+  public init(record: CustomerRecord, now: Instant, sources: Sources) {
     self.record = record
     self.now = now
-    self.calendar = calendar
-    self.symbols = symbols
-    self.known = known
-    today = calendar._withUnsafeGuaranteedRef { $0.day(of: now) }
+    self.sources = sources
+    today = sources.calendar._withUnsafeGuaranteedRef { $0.day(of: now) }
   }
 
   public func at(_ instant: Instant) -> CustomerView {
-    CustomerView(record: record, now: instant, calendar: calendar, symbols: symbols, known: known)
+    CustomerView(record: record, now: instant, sources: sources)
   }
 
+  private var symbols: UnsafePointer<SymbolTable> { sources.symbols }
+  private var known: Unmanaged<OrderSumCache>? { sources.known }
   @inline(__always)
-  private func start(of day: LocalDay) -> Instant { calendar._withUnsafeGuaranteedRef { $0.start(of: day) } }
+  private func start(of day: LocalDay) -> Instant { sources.calendar._withUnsafeGuaranteedRef { $0.start(of: day) } }
   @inline(__always)
-  private func day(of instant: Instant) -> LocalDay { calendar._withUnsafeGuaranteedRef { $0.day(of: instant) } }
+  private func day(of instant: Instant) -> LocalDay {
+    sources.calendar._withUnsafeGuaranteedRef { $0.day(of: instant) }
+  }
 
   // MARK: Values
 

@@ -27,6 +27,8 @@ public struct EngineTask: ~Copyable {
   static let usualDelay = TimeSpan.seconds(10)
 
   let context: EngineContext
+  /// The same where an event passes: not counted.
+  let borrowedContext: Unmanaged<EngineContext>
   let machine: RuleMachine
   var table: CustomerTable
   /// Owned; a pointer, so that views can borrow it.
@@ -58,6 +60,7 @@ public struct EngineTask: ~Copyable {
   var pendingProfiles: Set<UInt32> = []
 
   private let orderSums = OrderSumCache()
+  private let viewSources: CustomerView.Sources
   /// Those due at one instant who have left the queue and not fired yet.
   private var wave = TimerWave()
   /// Where the record being said is written.
@@ -72,11 +75,14 @@ public struct EngineTask: ~Copyable {
   /// - Parameter seed: of the table's hash, random once for new state; a restored state brings its own.
   public init(settings: EngineSettings, seed: UInt64) {
     context = EngineContext(settings)
+    borrowedContext = Unmanaged.passUnretained(context)
     machine = RuleMachine(settings.rules)
     table = CustomerTable(seed: seed)
     stubSeed = seed
     symbols = .allocate(capacity: 1)
     symbols.initialize(to: SymbolTable(limit: settings.records.maxSymbols))
+    viewSources = CustomerView.Sources(
+      context: context.records, symbols: UnsafePointer(symbols), known: orderSums)
     ruleLayouts = RuleLayouts(current: settings)
     isLive = settings.clockMode == .event
   }
@@ -114,12 +120,9 @@ public struct EngineTask: ~Copyable {
 
   /// Of the record as it is: after a change of its orders make another.
   mutating func view(_ index: CustomerIndex, at now: Instant) -> EngineView {
-    orderSums.removeAll()
+    viewSources.forgetSums()
     return EngineView(
-      customer: CustomerView(
-        record: table.record(index), now: now, context: context.records, symbols: UnsafePointer(symbols),
-        known: orderSums),
-      context: context)
+      customer: CustomerView(record: table.record(index), now: now, sources: viewSources), context: borrowedContext)
   }
 
   // MARK: Batches
@@ -157,7 +160,8 @@ public struct EngineTask: ~Copyable {
     if isNew {
       begin(index)
     } else {
-      if table.isDuplicate(event, of: index, within: context.records.limits.recentEventSpan) {
+      let span = borrowedContext._withUnsafeGuaranteedRef { $0.records.limits.recentEventSpan }
+      if table.isDuplicate(event, of: index, within: span) {
         counters.duplicates += 1
         return .duplicate
       }

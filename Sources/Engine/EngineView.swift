@@ -10,11 +10,7 @@ struct EngineView: FeatureSource {
   /// Of the engine, which outlives the view: not counted, as in `CustomerView`.
   private let context: Unmanaged<EngineContext>
 
-  init(customer: CustomerView, context: EngineContext) {
-    self.init(customer: customer, context: Unmanaged.passUnretained(context))
-  }
-
-  private init(customer: CustomerView, context: Unmanaged<EngineContext>) {
+  init(customer: CustomerView, context: Unmanaged<EngineContext>) {
     self.customer = customer
     self.context = context
   }

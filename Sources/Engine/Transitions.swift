@@ -12,13 +12,13 @@ extension EngineTask {
   ) -> Instant {
     var next = Instant.distantFuture
     if selection.isEmpty { return next }
-    // Borrowed once: a reference each would be counted for every rule.
-    let context = context
     let record = table.record(index)
     let view = view(index, at: now)
     let symbols = UnsafePointer(symbols)
     // Until the end nothing of these is changed but the record's tags.
-    let facts = context.texts.facts
+    let (facts, crossing, stepping) = borrowedContext._withUnsafeGuaranteedRef {
+      ($0.texts.facts, $0.crossingRules, $0.steppingRules)
+    }
     var known = KnownTerms()
     for rule in selection {
       let current = facts[rule].values.word(record[tag: rule], symbols)
@@ -28,10 +28,8 @@ extension EngineTask {
       }
     }
     // Those that are quickly solved for go first: what they find bounds the search of the others.
-    next = machine.nextChange(
-      of: selection.intersection(context.crossingRules), record, facts, symbols, view, before: next)
-    next = machine.nextChange(
-      of: selection.intersection(context.steppingRules), record, facts, symbols, view, before: next)
+    next = machine.nextChange(of: selection.intersection(crossing), record, facts, symbols, view, before: next)
+    next = machine.nextChange(of: selection.intersection(stepping), record, facts, symbols, view, before: next)
     return next
   }
 
@@ -47,12 +45,10 @@ extension EngineTask {
       counters.shadowChanges += 1
       return
     }
-    emitChange(
-      index,
-      TagChange(
-        facts: facts, old: TagValue(old, of: facts.values), new: TagValue(new, of: facts.values), late: late,
-        cause: cause),
-      texts: context.texts, view: view)
+    let change = TagChange(
+      facts: facts, old: TagValue(old, of: facts.values), new: TagValue(new, of: facts.values), late: late, cause: cause
+    )
+    borrowedContext._withUnsafeGuaranteedRef { emitChange(index, change, texts: $0.texts, view: view) }
   }
 
   /// Numbers and writes a change that took effect at `view.now`.
@@ -66,7 +62,10 @@ extension EngineTask {
     change.effectiveAt = view.now
     change.emittedAt = emission(at: view.now)
     change.backfill = !isLive
-    change.write(to: &outputs, json: &json, texts: texts, symbols: UnsafePointer(symbols), view: view, context: context)
+    borrowedContext._withUnsafeGuaranteedRef { context in
+      change.write(
+        to: &outputs, json: &json, texts: texts, symbols: UnsafePointer(symbols), view: view, context: context)
+    }
     profileChanged(index)
   }
 }

@@ -22,12 +22,16 @@ package enum DigitText {
   package static func write(_ value: UInt64, width: Int, to target: UnsafeMutablePointer<UInt8>) {
     var rest = value
     var place = width
-    while place > 0 {
-      place -= 1
-      let next = rest / 10
-      target[place] = 48 &+ UInt8(truncatingIfNeeded: rest &- next &* 10)
+    while place >= 2 {
+      place &-= 2
+      let next = rest / 100
+      let pair = UInt32(truncatingIfNeeded: rest &- next &* 100)
+      let ten = (pair &* 103) &>> 10
+      target[place] = 48 &+ UInt8(truncatingIfNeeded: ten)
+      target[place &+ 1] = 48 &+ UInt8(truncatingIfNeeded: pair &- ten &* 10)
       rest = next
     }
+    if place == 1 { target[0] = 48 &+ UInt8(truncatingIfNeeded: rest % 10) }
   }
 
   /// 16 hex digits.

@@ -45,7 +45,9 @@ final class RecordHarness {
 
   func view(_ customer: String, at now: Instant) -> CustomerView? {
     index(customer).map {
-      CustomerView(record: table.record($0), now: now, context: context, symbols: UnsafePointer(symbols))
+      CustomerView(
+        record: table.record($0), now: now,
+        sources: CustomerView.Sources(context: context, symbols: UnsafePointer(symbols)))
     }
   }
 

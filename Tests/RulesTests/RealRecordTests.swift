@@ -39,7 +39,9 @@ private final class Keeper {
 
   func view(at now: Instant) -> CustomerView? {
     table.find(UnsafeRawBufferPointer(name(0).buffer)).map {
-      CustomerView(record: table.record($0), now: now, context: context, symbols: UnsafePointer(symbols))
+      CustomerView(
+        record: table.record($0), now: now,
+        sources: CustomerView.Sources(context: context, symbols: UnsafePointer(symbols)))
     }
   }
 }
