@@ -36,6 +36,9 @@ public enum BenchRun {
 extension Bench {
   fileprivate func attempt(_ name: String, if isWanted: Bool, _ body: () throws -> Void) {
     guard isWanted else { return }
+    if let busy = waitUntilQuiet() {
+      report.warnings.append("\(name): something else took \(fixedText(busy * 100, 0)) % of the cores when it began")
+    }
     do { try body() } catch {
       report.warnings.append("\(name): not measured: \(error)")
       say("\(name): \(error)")
