@@ -39,6 +39,8 @@ public struct EngineTask: ~Copyable {
   /// Of the hash that `stubs` goes by: kept with the state.
   var stubSeed: UInt64
   var ruleLayouts: RuleLayouts
+  /// Rules that have to be looked at when a customer is new, whatever its first event touches.
+  let rulesOfUnknown: RuleSelection
   /// The task's clock: never goes back.
   public internal(set) var clock = Instant.distantPast
   /// False in `ClockMode.wall` until the input was caught up with for the first time.
@@ -65,6 +67,8 @@ public struct EngineTask: ~Copyable {
   private var wave = TimerWave()
   /// Where the record being said is written.
   var json = JSONWriter()
+  /// What the tag changes being said have in common.
+  var occasionTexts = OccasionTexts()
   /// Records said since the caller last removed them.
   public var outputs = OutputBuffer()
   public internal(set) var counters = EngineCounters()
@@ -85,6 +89,7 @@ public struct EngineTask: ~Copyable {
       context: context.records, symbols: UnsafePointer(symbols), known: orderSums)
     ruleLayouts = RuleLayouts(current: settings)
     isLive = settings.clockMode == .event
+    rulesOfUnknown = Self.rulesOfUnknown(context, sources: viewSources, tagCount: machine.count)
   }
 
   deinit {
@@ -192,7 +197,8 @@ public struct EngineTask: ~Copyable {
       default: isLate ? .late(event.origin, id: event.id) : .event(event.origin, id: event.id)
       }
     var due = record.header.due
-    let selection = machine.affected(by: isNew ? .all : touched)
+    var selection = machine.affected(by: touched)
+    if isNew { selection.formUnion(rulesOfUnknown) }
     due = min(due, transition(index, selection, at: now, cause: cause, late: isLate))
     if touched.contains(.orders) {
       due = min(due, updateAlerts(index, before: before, now: now, upTo: due, cause: cause))

@@ -7,6 +7,7 @@ import Events
 /// the structure: `key` and the values put commas, `literal` puts just what it is given.
 package struct JSONWriter: ~Copyable {
   private var base: UnsafeMutablePointer<UInt8>
+  /// Bytes that may be written, but for `padding` more behind them, where whole blocks may run over.
   private var capacity: Int
   /// Bytes written since `removeAll`.
   package private(set) var count = 0
@@ -17,7 +18,7 @@ package struct JSONWriter: ~Copyable {
 
   package init() {
     capacity = 4096
-    base = .allocate(capacity: capacity)
+    base = .allocate(capacity: capacity + Self.padding)
   }
 
   deinit { base.deallocate() }
@@ -43,7 +44,7 @@ package struct JSONWriter: ~Copyable {
   @inline(never)
   private mutating func grow(_ wanted: Int) {
     let larger = max(capacity * 2, count + wanted)
-    let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: larger)
+    let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: larger + Self.padding)
     memory.update(from: base, count: count)
     base.deallocate()
     base = memory
@@ -76,6 +77,23 @@ package struct JSONWriter: ~Copyable {
     needsComma = false
   }
 
+  /// How many bytes must be readable behind a text that `literal(padded:count:)` is given.
+  package static let padding = 32
+
+  /// Likewise, of a text that is short and has `padding` behind it: by whole blocks, without a call.
+  @inline(__always)
+  package mutating func literal(padded source: UnsafePointer<UInt8>, count size: Int) {
+    let target = UnsafeMutableRawPointer(room(size))
+    var done = 0
+    while done < size {
+      let block = UnsafeRawPointer(source + done).loadUnaligned(as: SIMD32<UInt8>.self)
+      (target + done).storeBytes(of: block, as: SIMD32<UInt8>.self)
+      done += Self.padding
+    }
+    count += size
+    needsComma = false
+  }
+
   // MARK: Structure
 
   package mutating func beginObject() {
@@ -102,10 +120,6 @@ package struct JSONWriter: ~Copyable {
     byte(UInt8(ascii: "\""))
     literal(name)
     literal("\":")
-  }
-  package mutating func key(_ name: String) {
-    string(name)
-    literal(":")
   }
 
   // MARK: Values
@@ -177,9 +191,15 @@ package struct JSONWriter: ~Copyable {
   package mutating func decimal(_ value: Int64) {
     if value < 0 { byte(UInt8(ascii: "-")) }
     let magnitude = value.magnitude
-    let digits = DigitText.count(of: magnitude)
-    DigitText.write(magnitude, width: digits, to: room(digits))
-    count += digits
+    let target = room(20)
+    if magnitude < 10 {
+      target[0] = 48 &+ UInt8(truncatingIfNeeded: magnitude)
+      count += 1
+    } else {
+      let digits = DigitText.count(of: magnitude)
+      DigitText.write(magnitude, width: digits, to: target)
+      count += digits
+    }
   }
 
   /// The shortest digits that read back as the same Double; NaN and infinities become null.
@@ -200,14 +220,13 @@ package struct JSONWriter: ~Copyable {
     let millionths = (value * 1e6).rounded()
     // Very small ones are shorter with an exponent; of very large ones a Double has no six decimals.
     guard millionths.magnitude >= 1_000, millionths.magnitude < 1e15 else { return double(millionths / 1e6) }
-    let (whole, rest) = Int64(millionths.magnitude).quotientAndRemainder(dividingBy: 1_000_000)
+    let (whole, rest) = UInt64(millionths.magnitude).quotientAndRemainder(dividingBy: 1_000_000)
     separate()
     if millionths < 0 { byte(UInt8(ascii: "-")) }
-    decimal(whole)
+    decimal(Int64(whole))
     if rest > 0 {
       byte(UInt8(ascii: "."))
-      let decimals = room(6)
-      DigitText.write(UInt64(rest), width: 6, to: decimals)
+      DigitText.writeSix(rest, to: room(6))
       count += 6
       while base[count - 1] == UInt8(ascii: "0") { count -= 1 }
     }
@@ -218,12 +237,20 @@ package struct JSONWriter: ~Copyable {
   package mutating func money(minor: Int64, exponent: Int) {
     guard exponent > 0 else { return integer(minor) }
     separate()
-    var scale: UInt64 = 1
-    for _ in 0..<exponent { scale *= 10 }
     if minor < 0 { byte(UInt8(ascii: "-")) }
-    decimal(Int64(clamping: minor.magnitude / scale))
-    byte(UInt8(ascii: "."))
-    DigitText.write(minor.magnitude % scale, width: exponent, to: room(exponent))
+    if exponent == 2 {
+      // Most currencies: a constant divides faster.
+      let (whole, rest) = minor.magnitude.quotientAndRemainder(dividingBy: 100)
+      decimal(Int64(whole))
+      byte(UInt8(ascii: "."))
+      DigitText.writeTwo(rest, to: room(2))
+    } else {
+      var scale: UInt64 = 1
+      for _ in 0..<exponent { scale *= 10 }
+      decimal(Int64(clamping: minor.magnitude / scale))
+      byte(UInt8(ascii: "."))
+      DigitText.write(minor.magnitude % scale, width: exponent, to: room(exponent))
+    }
     count += exponent
     needsComma = true
   }
@@ -289,25 +316,29 @@ private struct InstantText {
       if !isSameDay {
         let date = CivilDate(LocalDay(number: Int32(newDay)))
         base[0] = UInt8(ascii: "\"")
-        DigitText.write(UInt64(date.year), width: 4, to: base + 1)
+        let (century, inCentury) = UInt64(date.year).quotientAndRemainder(dividingBy: 100)
+        DigitText.writeTwo(century, to: base + 1)
+        DigitText.writeTwo(inCentury, to: base + 3)
         base[5] = UInt8(ascii: "-")
-        DigitText.write(UInt64(date.month), width: 2, to: base + 6)
+        DigitText.writeTwo(UInt64(date.month), to: base + 6)
         base[8] = UInt8(ascii: "-")
-        DigitText.write(UInt64(date.day), width: 2, to: base + 9)
+        DigitText.writeTwo(UInt64(date.day), to: base + 9)
         base[11] = UInt8(ascii: "T")
       }
       let (seconds, micros) = UInt64(rest).quotientAndRemainder(dividingBy: 1_000_000)
-      DigitText.write(seconds / 3600, width: 2, to: base + 12)
+      let (minutes, second) = seconds.quotientAndRemainder(dividingBy: 60)
+      let (hour, minute) = minutes.quotientAndRemainder(dividingBy: 60)
+      DigitText.writeTwo(hour, to: base + 12)
       base[14] = UInt8(ascii: ":")
-      DigitText.write(seconds / 60 % 60, width: 2, to: base + 15)
+      DigitText.writeTwo(minute, to: base + 15)
       base[17] = UInt8(ascii: ":")
-      DigitText.write(seconds % 60, width: 2, to: base + 18)
+      DigitText.writeTwo(second, to: base + 18)
       base[20] = UInt8(ascii: ".")
       let (millis, odd) = micros.quotientAndRemainder(dividingBy: 1000)
-      DigitText.write(millis, width: 3, to: base + 21)
+      DigitText.writeThree(millis, to: base + 21)
       var end = 24
       if odd > 0 {
-        DigitText.write(odd, width: 3, to: base + 24)
+        DigitText.writeThree(odd, to: base + 24)
         end = 27
       }
       base[end] = UInt8(ascii: "Z")
@@ -335,6 +366,15 @@ enum JSONText {
       if needsEscape(word) { break }
       (to + done).storeBytes(of: word, as: UInt64.self)
       done += 8
+    }
+    // What is left, together with bytes before it that were found plain.
+    if done >= 8, count - done < 8 {
+      if done == count { return count }
+      let word = (from + count - 8).loadUnaligned(as: UInt64.self)
+      if !needsEscape(word) {
+        (to + count - 8).storeBytes(of: word, as: UInt64.self)
+        return count
+      }
     }
     while done < count {
       let value = source[done]

@@ -91,34 +91,23 @@ extension OutputBuffer {
   }
 }
 
-/// One tag change, ready to be written. Flat: nothing is retained on its way.
+/// One tag change, but for what its occasion says. Flat: nothing is retained on its way.
 struct TagChange {
   /// Of the rule, in the texts given beside it.
   var facts: RuleFacts
   var old: TagValue
   var new: TagValue
-  var late: Bool
-  var cause: Cause
-  // Filled in when it is emitted.
-  var sequence: UInt32 = 0
-  var effectiveAt = Instant.distantPast
-  var emittedAt = Instant.distantPast
-  var backfill = false
 
   func write(
-    to output: inout OutputBuffer, json: inout JSONWriter, texts: RuleTexts,
-    symbols: UnsafePointer<SymbolTable>, view: EngineView, context: EngineContext
+    to output: inout OutputBuffer, json: inout JSONWriter, occasion: borrowing OccasionTexts, sequence: UInt32,
+    emittedAt: Instant, texts: RuleTexts, symbols: UnsafePointer<SymbolTable>, view: EngineView, context: EngineContext
   ) {
-    let customer = view.customer.record.id
     let sequence = Int64(sequence)
-    output.append(.tagChanges, key: customer, emittedAt: emittedAt, json: &json) { json, _ in
-      json.literal("t-")
-      CustomerKey(id: customer).write(to: &json)
-      json.literal("-")
+    output.append(.tagChanges, key: view.customer.record.id, emittedAt: emittedAt, json: &json) { json, _ in
+      occasion.id(to: &json)
       json.decimal(sequence)
     } value: { json in
-      json.literal("{\"customer\":")
-      json.string(customer)
+      occasion.customer(to: &json)
       json.literal(facts.head, of: texts)
       switch (old.isUnset, new.isUnset) {
       case (true, _): json.literal("\"set\",\"old\":")
@@ -128,17 +117,10 @@ struct TagChange {
       old.write(to: &json, texts: texts, symbols: symbols.pointee)
       json.literal(",\"new\":")
       new.write(to: &json, texts: texts, symbols: symbols.pointee)
-      json.literal(",\"effective_at\":")
-      json.instant(effectiveAt)
-      json.literal(",\"emitted_at\":")
-      json.instant(emittedAt)
-      json.literal(",\"sequence\":")
+      occasion.instants(to: &json)
       json.decimal(sequence)
       json.literal(facts.revision, of: texts)
-      if late { json.literal(",\"late\":true") }
-      json.literal(",\"cause\":")
-      cause.write(to: &json, context: context, backfill: backfill)
-      json.literal(",\"values\":{")
+      occasion.cause(to: &json)
       for place in 0..<Int(facts.featureCount) {
         if place > 0 { json.literal(",") }
         let deciding = texts.features[Int(facts.firstFeature) + place]

@@ -87,20 +87,18 @@ extension EngineTask {
       id.profileID(of: record)
       id.hex(hash)
     } value: { json in
-      json.beginObject()
-      json.key("customer")
-      json.string(record.id)
-      json.key("as_of")
-      json.instant(now)
-      json.key("sequence")
-      json.integer(Int64(record.header.sequence))
-      json.key("first_seen")
-      json.instant(record.header.firstSeen)
-      json.key("last_seen")
-      json.instant(record.header.lastSeen)
-      json.key("tags")
-      json.beginObject()
       let texts = context.texts
+      json.literal("{\"customer\":")
+      json.string(record.id)
+      json.literal(",\"as_of\":")
+      json.instant(now)
+      json.literal(",\"sequence\":")
+      json.decimal(Int64(record.header.sequence))
+      json.literal(",\"first_seen\":")
+      json.instant(record.header.firstSeen)
+      json.literal(",\"last_seen\":")
+      json.instant(record.header.lastSeen)
+      json.literal(",\"tags\":{")
       var isFirst = true
       for number in 0..<min(texts.facts.count, record.tagCount) where record[tag: number] != 0 {
         let facts = texts.facts[number]
@@ -110,37 +108,29 @@ extension EngineTask {
         json.literal(facts.key, of: texts)
         TagValue(record[tag: number], of: facts.values).write(to: &json, texts: texts, symbols: symbols.pointee)
       }
-      json.endObject()
-      json.key("features")
-      json.beginObject()
+      json.literal("},\"features\":{")
       for deciding in texts.profile { json.elementIfDefined(deciding, view: view, context: context) }
-      json.endObject()
-      json.key("events")
-      json.beginObject()
-      view.customer.forEachRecentType { type, counts in json.recentEvents(type, counts) }
-      json.endObject()
-      json.key("categories")
-      json.beginArray()
+      json.literal("},\"events\":{")
+      view.customer.forEachRecentType { type, counts in
+        json.recentEvents(texts.recentEvents[Int(type.rawValue)], counts, of: texts)
+      }
+      json.literal("},\"categories\":[")
       view.customer.forEachPreferredCategory(limit: ProfileFeatures.listedPreferences) {
         json.preference($0, share: $1)
       }
-      json.endArray()
-      json.key("channels")
-      json.beginArray()
+      json.literal("],\"channels\":[")
       view.customer.forEachPreferredChannel(limit: ProfileFeatures.listedPreferences) { json.preference($0, share: $1) }
-      json.endArray()
-      json.key("alerts")
-      json.beginArray()
-      for kind in AlertKind.allCases where record.alerts[kind].number != 0 {
+      json.literal("],\"alerts\":[")
+      let alerts = record.alerts
+      for kind in AlertKind.allCases where alerts[kind].number != 0 {
         json.beginObject()
         json.key("kind")
         json.string(kind.name)
         json.key("crossed_at")
-        json.instant(Instant(seconds: Int64(record.alerts[kind].crossedAtSeconds)))
+        json.instant(Instant(seconds: Int64(alerts[kind].crossedAtSeconds)))
         json.endObject()
       }
-      json.endArray()
-      json.endObject()
+      json.literal("]}")
     }
   }
 
@@ -185,23 +175,24 @@ extension JSONWriter {
     literal("-")
   }
 
-  fileprivate mutating func recentEvents(_ type: EventType, _ counts: CustomerView.RecentEvents) {
-    key(type.name)
-    beginObject()
-    key("1d")
-    integer(counts.day)
-    key("7d")
-    integer(counts.week)
-    key("30d")
-    integer(counts.month)
+  fileprivate mutating func recentEvents(
+    _ head: TextRange, _ counts: CustomerView.RecentEvents, of texts: RuleTexts
+  ) {
+    separate()
+    literal(head, of: texts)
+    decimal(Int64(counts.day))
+    literal(",\"7d\":")
+    decimal(Int64(counts.week))
+    literal(",\"30d\":")
+    decimal(Int64(counts.month))
     endObject()
   }
 
   fileprivate mutating func preference(_ name: UnsafeBufferPointer<UInt8>, share: Double) {
-    beginObject()
-    key("name")
+    separate()
+    literal("{\"name\":")
     string(name)
-    key("share")
+    literal(",\"share\":")
     rounded(share)
     endObject()
   }

@@ -22,6 +22,7 @@ extension EngineTask {
     let context = context
     let record = table.record(index)
     let view = view(index, at: now)
+    var occasion = ChangeOccasion(cause: .retention, late: false)
     for (rule, facts) in context.texts.facts.enumerated() where rule < record.tagCount && record[tag: rule] != 0 {
       let old = TagValue(record[tag: rule], of: facts.values)
       record[tag: rule] = 0
@@ -30,8 +31,7 @@ extension EngineTask {
         continue
       }
       emitChange(
-        index, TagChange(facts: facts, old: old, new: .unset, late: false, cause: .retention), texts: context.texts,
-        view: view)
+        index, TagChange(facts: facts, old: old, new: .unset), texts: context.texts, view: view, &occasion)
     }
     endAlerts(of: index, view: view)
     let stub = CustomerStub(sequence: record.header.sequence, alertNumber: record.alerts.lastNumber)

@@ -166,6 +166,7 @@ extension EngineTask {
     let now = clock == .distantPast ? record.header.asOf : max(record.header.asOf, clock)
     let view = view(index, at: now)
     var carried = [UInt32](repeating: 0, count: new.slots.count)
+    var occasion = ChangeOccasion(cause: .ruleChange, late: false)
     for (position, slot) in old.slots.enumerated() where position < record.tagCount && record[tag: position] != 0 {
       let stored = record[tag: position]
       if let target = new.slots.firstIndex(where: { $0.name == slot.name }),
@@ -176,10 +177,8 @@ extension EngineTask {
         let texts = RuleTexts(removed: slot, caseName: slot.caseName(stored) ?? "")
         emitChange(
           index,
-          TagChange(
-            facts: texts.facts[0], old: slot.value(stored, symbols: symbols.pointee), new: .unset, late: false,
-            cause: .ruleChange),
-          texts: texts, view: view)
+          TagChange(facts: texts.facts[0], old: slot.value(stored, symbols: symbols.pointee), new: .unset),
+          texts: texts, view: view, &occasion)
       }
     }
     record.header.ruleGeneration = ruleLayouts.currentGeneration

@@ -61,12 +61,15 @@ struct RuleFacts {
 
 /// In raw memory of its own: read for every change, without counting a reference.
 final class RuleTexts {
+  /// With padding behind them.
   let bytes: UnsafeBufferPointer<UInt8>
   let cases: UnsafeBufferPointer<TextRange>
   let features: UnsafeBufferPointer<DecidingFeature>
   let facts: UnsafeBufferPointer<RuleFacts>
   /// What a profile shows.
   let profile: UnsafeBufferPointer<DecidingFeature>
+  /// By number of the event type: `"page_view":{"1d":`
+  let recentEvents: UnsafeBufferPointer<TextRange>
 
   /// - Parameter profile: the features that profiles show.
   convenience init(_ rules: [Rule], profile: [Feature]) {
@@ -79,11 +82,12 @@ final class RuleTexts {
   }
 
   private init(_ built: RuleTextsBuilder) {
-    bytes = UnsafeBufferPointer(copying: built.bytes)
+    bytes = UnsafeBufferPointer(copying: built.bytes + [UInt8](repeating: 0, count: JSONWriter.padding))
     cases = UnsafeBufferPointer(copying: built.cases)
     features = UnsafeBufferPointer(copying: built.features)
     facts = UnsafeBufferPointer(copying: built.facts)
     profile = UnsafeBufferPointer(copying: built.profile)
+    recentEvents = UnsafeBufferPointer(copying: built.recentEvents)
   }
 
   deinit {
@@ -92,6 +96,7 @@ final class RuleTexts {
     features.deallocate()
     facts.deallocate()
     profile.deallocate()
+    recentEvents.deallocate()
   }
 }
 
@@ -110,9 +115,14 @@ private struct RuleTextsBuilder {
   var features: [DecidingFeature] = []
   var facts: [RuleFacts] = []
   var profile: [DecidingFeature] = []
+  var recentEvents: [TextRange] = []
 
   init(_ rules: [Rule], profile: [Feature]) {
     self.profile = profile.map { deciding($0) }
+    recentEvents = [TextRange](repeating: TextRange(), count: 256)
+    for type in EventType.allCases {
+      recentEvents[Int(type.rawValue)] = add(string: type.name, then: ":{\"1d\":")
+    }
     for rule in rules {
       let values: RuleFacts.Values
       switch rule.kind {
@@ -184,7 +194,6 @@ private struct RuleTextsBuilder {
 extension JSONWriter {
   @inline(__always)
   mutating func literal(_ range: TextRange, of texts: RuleTexts) {
-    literal(
-      UnsafeBufferPointer(rebasing: texts.bytes[Int(range.start)..<Int(range.start) + Int(range.count)]))
+    literal(padded: texts.bytes.baseAddress.unsafelyUnwrapped + Int(range.start), count: Int(range.count))
   }
 }

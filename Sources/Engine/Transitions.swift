@@ -20,11 +20,12 @@ extension EngineTask {
       ($0.texts.facts, $0.crossingRules, $0.steppingRules)
     }
     var known = KnownTerms()
+    var occasion = ChangeOccasion(cause: cause, late: late)
     for rule in selection {
       let current = facts[rule].values.word(record[tag: rule], symbols)
       let value = machine.evaluate(rule, source: view, current: current, known: &known)
       if value != current {
-        change(index, rule: rule, facts[rule], to: value, view: view, cause: cause, late: late)
+        change(index, rule: rule, facts[rule], to: value, view: view, &occasion)
       }
     }
     // Those that are quickly solved for go first: what they find bounds the search of the others.
@@ -34,7 +35,8 @@ extension EngineTask {
   }
 
   private mutating func change(
-    _ index: CustomerIndex, rule: Int, _ facts: RuleFacts, to value: UInt64, view: EngineView, cause: Cause, late: Bool
+    _ index: CustomerIndex, rule: Int, _ facts: RuleFacts, to value: UInt64, view: EngineView,
+    _ occasion: inout ChangeOccasion
   ) {
     let record = table.record(index)
     let old = record[tag: rule]
@@ -45,26 +47,23 @@ extension EngineTask {
       counters.shadowChanges += 1
       return
     }
-    let change = TagChange(
-      facts: facts, old: TagValue(old, of: facts.values), new: TagValue(new, of: facts.values), late: late, cause: cause
-    )
-    borrowedContext._withUnsafeGuaranteedRef { emitChange(index, change, texts: $0.texts, view: view) }
+    let change = TagChange(facts: facts, old: TagValue(old, of: facts.values), new: TagValue(new, of: facts.values))
+    borrowedContext._withUnsafeGuaranteedRef { emitChange(index, change, texts: $0.texts, view: view, &occasion) }
   }
 
   /// Numbers and writes a change that took effect at `view.now`.
   mutating func emitChange(
-    _ index: CustomerIndex, _ change: consuming TagChange, texts: RuleTexts, view: EngineView
+    _ index: CustomerIndex, _ change: TagChange, texts: RuleTexts, view: EngineView, _ occasion: inout ChangeOccasion
   ) {
     let record = table.record(index)
     record.header.sequence &+= 1
     counters.tagChanges += 1
-    change.sequence = record.header.sequence
-    change.effectiveAt = view.now
-    change.emittedAt = emission(at: view.now)
-    change.backfill = !isLive
+    let emittedAt = emission(at: view.now)
     borrowedContext._withUnsafeGuaranteedRef { context in
+      occasionTexts.write(&occasion, view: view, emittedAt: emittedAt, backfill: !isLive, context: context)
       change.write(
-        to: &outputs, json: &json, texts: texts, symbols: UnsafePointer(symbols), view: view, context: context)
+        to: &outputs, json: &json, occasion: occasionTexts, sequence: record.header.sequence, emittedAt: emittedAt,
+        texts: texts, symbols: UnsafePointer(symbols), view: view, context: context)
     }
     profileChanged(index)
   }

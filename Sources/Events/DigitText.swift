@@ -34,6 +34,31 @@ package enum DigitText {
     if place == 1 { target[0] = 48 &+ UInt8(truncatingIfNeeded: rest % 10) }
   }
 
+  /// The two digits of a value below 100.
+  @inlinable @inline(__always)
+  package static func writeTwo(_ value: UInt64, to target: UnsafeMutablePointer<UInt8>) {
+    let pair = UInt32(truncatingIfNeeded: value)
+    let ten = (pair &* 103) &>> 10
+    target[0] = 48 &+ UInt8(truncatingIfNeeded: ten)
+    target[1] = 48 &+ UInt8(truncatingIfNeeded: pair &- ten &* 10)
+  }
+
+  /// The three digits of a value below 1000.
+  @inlinable @inline(__always)
+  package static func writeThree(_ value: UInt64, to target: UnsafeMutablePointer<UInt8>) {
+    let hundreds = value / 100
+    target[0] = 48 &+ UInt8(truncatingIfNeeded: hundreds)
+    writeTwo(value &- hundreds &* 100, to: target + 1)
+  }
+
+  /// The six digits of a value below 1,000,000.
+  @inlinable @inline(__always)
+  package static func writeSix(_ value: UInt64, to target: UnsafeMutablePointer<UInt8>) {
+    let thousands = value / 1000
+    writeThree(thousands, to: target)
+    writeThree(value &- thousands &* 1000, to: target + 3)
+  }
+
   /// 16 hex digits.
   @inlinable
   package static func writeHex(_ value: UInt64, to target: UnsafeMutablePointer<UInt8>) {

@@ -1,0 +1,37 @@
+// What the rules say of a customer of whom nothing is known: asked once, so that a first event need not ask them all.
+
+import Customers
+import Events
+import Rules
+
+extension EngineTask {
+  /// Of a record without orders, cart, preferences and profile: the rules that hold for it, or will in silence. All others
+  /// have to be looked at only once something that they read was touched.
+  ///
+  /// Such a record says the same at any instant, but for how long the customer has been known; and that, every event
+  /// touches.
+  static func rulesOfUnknown(
+    _ context: EngineContext, sources: CustomerView.Sources, tagCount: Int
+  ) -> RuleSelection {
+    var table = CustomerTable(seed: 0)
+    let (index, _) = [UInt8](repeating: 0, count: 1).withUnsafeBytes {
+      table.findOrInsert($0, hash: table.hash(of: $0), tagCount: tagCount)
+    }
+    let now = Instant(microseconds: 0)
+    let record = table.record(index)
+    record.header.firstSeen = now
+    record.header.lastSeen = now
+    sources.forgetSums()
+    let view = EngineView(
+      customer: CustomerView(record: record, now: now, sources: sources), context: Unmanaged.passUnretained(context))
+    let rules = context.settings.rules
+    var selection = RuleSelection()
+    for rule in 0..<rules.count
+    where rules.evaluate(rule, source: view, current: 0) != 0
+      || rules.nextChange(rule, source: view, current: 0) != .distantFuture
+    {
+      selection.insert(rule)
+    }
+    return selection
+  }
+}
