@@ -4,9 +4,10 @@ import Events
 
 extension CustomerTable {
   /// True when this customer has shown an event of this id, less than `span` ago by its own clock.
-  public func isDuplicate(_ event: Event, of index: CustomerIndex, within span: TimeSpan) -> Bool {
+  @inline(__always)
+  public func isDuplicate(idHash: UInt64, at time: Instant, of index: CustomerIndex, within span: TimeSpan) -> Bool {
     let record = record(index)
-    return record.hasSeen(eventHash: event.idHash, after: max(record.header.asOf, event.time) - span)
+    return record.hasSeen(eventHash: idHash, after: max(record.header.asOf, time) - span)
   }
 
   /// Applies `event`, which is no duplicate, to a record and marks it dirty. `now`: the customer's clock after the event,

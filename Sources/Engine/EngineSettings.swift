@@ -93,10 +93,8 @@ final class EngineContext {
   let clockMode: ClockMode
   let lateness: TimeSpan
   let retention: TimeSpan
-  /// Rules that silence can flip, and of these: those that wait for a value to reach a constant, and the rest.
+  /// Rules that silence can flip.
   let timedSelection: RuleSelection
-  let crossingRules: RuleSelection
-  let steppingRules: RuleSelection
   let texts: RuleTexts
   /// For `Origin.topic`, as JSON strings; the last stands for any other.
   private let topicNames: UnsafeBufferPointer<UnsafeBufferPointer<UInt8>>
@@ -108,15 +106,8 @@ final class EngineContext {
     retention = settings.retention
     records = RecordContext(calendar: settings.calendar, limits: settings.records)
     var timed = RuleSelection()
-    var crossing = RuleSelection()
-    var stepping = RuleSelection()
-    for (index, rule) in settings.rules.rules.enumerated() where rule.isTimed {
-      timed.insert(index)
-      if settings.rules.waitsForCrossingsOnly(index) { crossing.insert(index) } else { stepping.insert(index) }
-    }
+    for (index, rule) in settings.rules.rules.enumerated() where rule.isTimed { timed.insert(index) }
     timedSelection = timed
-    crossingRules = crossing
-    steppingRules = stepping
     texts = RuleTexts(settings.rules.rules, profile: ProfileFeatures.all)
     topicNames = UnsafeBufferPointer(
       copying: (settings.topicNames + [""]).map { name in

@@ -166,7 +166,7 @@ public struct EngineTask: ~Copyable {
       begin(index)
     } else {
       let span = borrowedContext._withUnsafeGuaranteedRef { $0.records.limits.recentEventSpan }
-      if table.isDuplicate(event, of: index, within: span) {
+      if table.isDuplicate(idHash: event.idHash, at: event.time, of: index, within: span) {
         counters.duplicates += 1
         return .duplicate
       }

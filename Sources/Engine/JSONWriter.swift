@@ -204,8 +204,13 @@ package struct JSONWriter: ~Copyable {
 
   /// The shortest digits that read back as the same Double; NaN and infinities become null.
   package mutating func double(_ value: Double) {
-    guard value.isFinite else { return null() }
-    if value.magnitude < 1e15, value == value.rounded(.towardZero) { return integer(Int64(value)) }
+    // Written so that what is no number fails it.
+    if value > -1e15, value < 1e15 {
+      let whole = Int64(value)
+      if Double(whole) == value { return integer(whole) }
+    } else if !value.isFinite {
+      return null()
+    }
     separate()
     let target = room(Int(TW_DOUBLE_MAX_CHARS))
     count += target.withMemoryRebound(to: CChar.self, capacity: Int(TW_DOUBLE_MAX_CHARS)) {

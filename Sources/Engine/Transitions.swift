@@ -10,15 +10,12 @@ extension EngineTask {
   mutating func transition(
     _ index: CustomerIndex, _ selection: RuleSelection, at now: Instant, cause: Cause, late: Bool
   ) -> Instant {
-    var next = Instant.distantFuture
-    if selection.isEmpty { return next }
+    if selection.isEmpty { return .distantFuture }
     let record = table.record(index)
     let view = view(index, at: now)
     let symbols = UnsafePointer(symbols)
     // Until the end nothing of these is changed but the record's tags.
-    let (facts, crossing, stepping) = borrowedContext._withUnsafeGuaranteedRef {
-      ($0.texts.facts, $0.crossingRules, $0.steppingRules)
-    }
+    let (facts, timed) = borrowedContext._withUnsafeGuaranteedRef { ($0.texts.facts, $0.timedSelection) }
     var known = KnownTerms()
     var occasion = ChangeOccasion(cause: cause, late: late)
     for rule in selection {
@@ -28,10 +25,9 @@ extension EngineTask {
         change(index, rule: rule, facts[rule], to: value, view: view, &occasion)
       }
     }
-    // Those that are quickly solved for go first: what they find bounds the search of the others.
-    next = machine.nextChange(of: selection.intersection(crossing), record, facts, symbols, view, before: next)
-    next = machine.nextChange(of: selection.intersection(stepping), record, facts, symbols, view, before: next)
-    return next
+    let waiting = selection.intersection(timed)
+    if waiting.isEmpty { return .distantFuture }
+    return machine.nextChange(of: waiting, source: view) { facts[$0].values.word(record[tag: $0], symbols) }
   }
 
   private mutating func change(
@@ -66,22 +62,6 @@ extension EngineTask {
         texts: texts, symbols: UnsafePointer(symbols), view: view, context: context)
     }
     profileChanged(index)
-  }
-}
-
-extension RuleMachine {
-  /// The earliest instant at which silence may flip one of `rules`, or `limit` when that comes first.
-  @inline(__always)
-  fileprivate func nextChange(
-    of rules: RuleSelection, _ record: CustomerRecord, _ facts: UnsafeBufferPointer<RuleFacts>,
-    _ symbols: UnsafePointer<SymbolTable>, _ view: EngineView, before limit: Instant
-  ) -> Instant {
-    var next = limit
-    for rule in rules {
-      let current = facts[rule].values.word(record[tag: rule], symbols)
-      next = min(next, nextChange(rule, source: view, current: current, before: next))
-    }
-    return next
   }
 }
 

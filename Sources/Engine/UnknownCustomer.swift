@@ -24,13 +24,17 @@ extension EngineTask {
     sources.forgetSums()
     let view = EngineView(
       customer: CustomerView(record: record, now: now, sources: sources), context: Unmanaged.passUnretained(context))
-    let rules = context.settings.rules
+    let machine = RuleMachine(context.settings.rules)
     var selection = RuleSelection()
-    for rule in 0..<rules.count
-    where rules.evaluate(rule, source: view, current: 0) != 0
-      || rules.nextChange(rule, source: view, current: 0) != .distantFuture
-    {
-      selection.insert(rule)
+    for number in 0..<machine.count {
+      var rule = RuleSelection()
+      rule.insert(number)
+      var known = KnownTerms()
+      if machine.evaluate(number, source: view, current: 0, known: &known) != 0
+        || machine.nextChange(of: rule, source: view, current: { _ in 0 }) != .distantFuture
+      {
+        selection.formUnion(rule)
+      }
     }
     return selection
   }

@@ -1,43 +1,58 @@
-// The next instant at which silence alone flips a rule: solved for, never scanned.
+// The next instant at which silence alone flips any of a customer's rules: solved for, never scanned, and for all of them
+// together, since many wait for the same instants.
 
 import Customers
 import Events
 
-extension ProgramView {
-  /// Steps through the instants at which anything the rule reads can change, and evaluates at each, until the value
-  /// differs. An answer at or after `limit` may be any instant there.
+extension RuleMachine {
+  /// The earliest instant after `source.now` at which silence alone can flip any of `rules` away from its value now,
+  /// rounded up to a second; `.distantFuture` when it never does. Never later than the true flip. After
+  /// `RuleLimits.changeCandidates` instants without a flip it answers with the last of them: evaluate there and ask again.
+  /// - Parameter current: what `evaluate` has returned for a rule at `source.now`.
   @inlinable
-  func nextChange<S: FeatureSource>(_ entry: RuleEntry, _ source: S, current: UInt64, limit: Instant) -> Instant {
-    let first = entry.watches
-    let count = (current == 0 ? entry.watchesUnset : entry.watchesSet) - first
-    if count == 0 { return .distantFuture }
-    let start = current == 0 ? entry.start : entry.startSet
-    return withUnsafeTemporaryAllocation(of: Instant.self, capacity: RuleLimits.watches) { due in
-      var view = source
-      var earliest = Instant.distantFuture
-      for index in 0..<count {
-        due[index] = next(watches[first + index], view, limit: min(limit, earliest))
+  public func nextChange<S: FeatureSource>(
+    of rules: RuleSelection, source: S, current: (Int) -> UInt64
+  ) -> Instant {
+    for word in 0..<watching.words { watching.wanted[word] = 0 }
+    for rule in rules {
+      let mask = watching.mask(of: rule, current(rule))
+      for word in 0..<watching.words { watching.wanted[word] |= mask[word] }
+    }
+    let due = watching.due
+    var earliest = Instant.distantFuture
+    watching.forEachWanted { index in
+      due[index] = view.next(watching.watches[index], source, limit: earliest)
+      earliest = min(earliest, due[index])
+    }
+    var now = source.now
+    var tried = 0
+    while earliest != .distantFuture {
+      // A source that does not move on is moved on: the loop ends whatever it answers.
+      let candidate = max(earliest, now + TimeSpan(microseconds: 1)).roundedUpToSecond
+      let then = source.at(candidate)
+      now = then.now
+      var known = KnownTerms()
+      watching.findReady(by: candidate)
+      // A rule waits for more while its tag is set.
+      for rule in rules where watching.isReady(watching.mask(of: rule, 1)) {
+        let value = current(rule)
+        guard watching.isReady(watching.mask(of: rule, value)) else { continue }
+        if view.run(from: view.start(of: rule, value), then, memory, &known) != value { return candidate }
+      }
+      tried += 1
+      if tried >= RuleLimits.changeCandidates { return candidate }
+      earliest = .distantFuture
+      watching.forEachWanted { index in
+        // What lies ahead of the candidate stays as it was: nothing happens in between.
+        if due[index] <= candidate { due[index] = view.nextAgain(watching.watches[index], then, limit: .distantFuture) }
         earliest = min(earliest, due[index])
       }
-      var tried = 0
-      while true {
-        if earliest == .distantFuture || earliest >= limit { return earliest.roundedUpToSecond }
-        // A source that does not move on is moved on: the loop ends whatever it answers.
-        let candidate = max(earliest, view.now + TimeSpan(microseconds: 1)).roundedUpToSecond
-        view = source.at(candidate)
-        if run(from: start, view) != current { return candidate }
-        tried += 1
-        if tried >= RuleLimits.changeCandidates { return candidate }
-        earliest = .distantFuture
-        for index in 0..<count {
-          // What lies ahead of the candidate stays as it was: nothing happens in between.
-          if due[index] <= candidate { due[index] = nextAgain(watches[first + index], view, limit: limit) }
-          earliest = min(earliest, due[index])
-        }
-      }
     }
+    return .distantFuture
   }
+}
 
+extension ProgramView {
   /// `next` once the watch was due at `source.now`. A crossing whose solution fell short by the rounding of its
   /// arithmetic is not over: it is looked at again a second later.
   @inlinable

@@ -96,30 +96,11 @@ public struct RuleSet: Sendable {
 
   @inlinable public var count: Int { program.entries.count }
 
-  /// Whether all that rule `index` waits for is a value reaching a constant, which is solved for at once.
-  public func waitsForCrossingsOnly(_ index: Int) -> Bool {
-    let entry = program.entries[index]
-    return program.watches[entry.watches..<max(entry.watchesUnset, entry.watchesSet)].allSatisfy {
-      $0.kind == .crossing
-    }
-  }
-
   /// The value of rule `index` (0 ..< count) for a customer whose value was `current` (0 when none). `current` matters
   /// to rules with `until` only.
   @inlinable
   public func evaluate<S: FeatureSource>(_ index: Int, source: S, current: UInt64) -> UInt64 {
     withView { $0.run(from: $0.start(of: index, current), source) }
-  }
-
-  /// The earliest instant after `source.now` at which silence alone can flip rule `index` away from `current` (what
-  /// `evaluate` returned at `source.now`), rounded up to a second; `.distantFuture` when it never does. Never later
-  /// than the true flip. After `RuleLimits.changeCandidates` instants without a flip it answers with the last of them:
-  /// evaluate there and ask again. With `before`, an answer at or after that instant says only "not earlier".
-  @inlinable
-  public func nextChange<S: FeatureSource>(
-    _ index: Int, source: S, current: UInt64, before limit: Instant = .distantFuture
-  ) -> Instant {
-    withView { $0.nextChange($0.entries[index], source, current: current, limit: limit) }
   }
 
   @inlinable
@@ -177,6 +158,7 @@ public struct RuleMachine: ~Copyable {
   @usableFromInline let view: ProgramView
   @usableFromInline let groups: FeatureGroups
   @usableFromInline let memory: RuleMemory
+  @usableFromInline let watching: WatchTable
   public let count: Int
 
   public init(_ rules: RuleSet) {
@@ -190,6 +172,7 @@ public struct RuleMachine: ~Copyable {
       code: copy(program.code), features: copy(program.features), words: copy(program.words),
       watches: copy(program.watches), entries: copy(program.entries), readers: copy(rules.readers))
     groups = rules.groups
+    watching = WatchTable(program)
     memory = RuleMemory(numbers: .allocate(capacity: RuleMemory.capacity))
     count = rules.count
   }
@@ -209,12 +192,6 @@ public struct RuleMachine: ~Copyable {
   @inlinable
   public func evaluate<S: FeatureSource>(_ index: Int, source: S, current: UInt64, known: inout KnownTerms) -> UInt64 {
     view.run(from: view.start(of: index, current), source, memory, &known)
-  }
-
-  /// See `RuleSet.nextChange`.
-  @inlinable
-  public func nextChange<S: FeatureSource>(_ index: Int, source: S, current: UInt64, before limit: Instant) -> Instant {
-    view.nextChange(view.entries[index], source, current: current, limit: limit)
   }
 
   /// See `RuleSet.affected`.

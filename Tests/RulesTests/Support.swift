@@ -43,3 +43,12 @@ struct Fixed: FeatureSource {
   func nextStep(_ feature: Feature) -> Instant { .distantFuture }
   func crossing(_ feature: Feature, threshold: Double) -> Instant { .distantFuture }
 }
+
+extension RuleSet {
+  /// Of one rule alone.
+  func nextChange<S: FeatureSource>(_ index: Int, source: S, current: UInt64) -> Instant {
+    var one = RuleSelection()
+    one.insert(index)
+    return RuleMachine(self).nextChange(of: one, source: source) { _ in current }
+  }
+}
