@@ -81,6 +81,7 @@ struct LiveEntryReader: ~Copyable {
   private var entries: EntryReader
   /// Those that the log has.
   private var keys: KeySet
+  private static let lookAhead = 12
 
   init(_ plan: ReadPlan, on disk: any Disk) {
     // A seed that those who choose the keys do not know keeps them from choosing keys that collide.
@@ -91,6 +92,8 @@ struct LiveEntryReader: ~Copyable {
   /// The next live entry, its bytes valid until the next call; nil at the end.
   mutating func next() throws(CheckpointError) -> Entry? {
     while let entry = try entries.next() {
+      // The set is far larger than the caches.
+      if let coming = entries.keyAhead(by: Self.lookAhead) { keys.prefetch(coming) }
       let isNew = entries.isInBase ? !keys.contains(entry.key) : keys.insert(entry.key)
       if isNew, entry.value != nil { return entry }
     }

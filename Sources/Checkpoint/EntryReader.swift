@@ -81,6 +81,11 @@ struct EntryReader: ~Copyable {
     return entry
   }
 
+  /// The key of an entry to come, where it is known where that lies.
+  func keyAhead(by distance: Int) -> UnsafeRawBufferPointer? {
+    places.count >= distance ? cursor.entry(at: places[places.count - distance])?.key : nil
+  }
+
   /// The entry given out last is the base's.
   var isInBase: Bool { if case .base = sources.last { true } else { false } }
 

@@ -40,6 +40,12 @@ struct KeySet: ~Copyable {
     return true
   }
 
+  /// Asks for the memory that `insert` and `contains` look at first.
+  func prefetch(_ key: UnsafeRawBufferPointer) {
+    let slot = Int(truncatingIfNeeded: hash(of: key)) & (slots.count - 1)
+    slots.withUnsafeBufferPointer { tw_prefetch($0.baseAddress.unsafelyUnwrapped + slot) }
+  }
+
   func contains(_ key: UnsafeRawBufferPointer) -> Bool { !slots[find(key, hash: hash(of: key))].isFree }
 
   private func hash(of key: UnsafeRawBufferPointer) -> UInt64 { tw_xxh3_64(key.baseAddress, key.count, seed) }

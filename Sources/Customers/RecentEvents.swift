@@ -25,9 +25,11 @@ extension CustomerRecord {
       start: pointer(.recent).assumingMemoryBound(to: RecentEvent.self), count: count(.recent))
   }
 
-  /// - Parameter oldest: what was seen before this is forgotten, though it may not have made room yet.
-  func hasSeen(eventHash: UInt64, after oldest: Instant) -> Bool {
+  /// Whether this customer has shown an event of this id less than `span` ago, by its own clock: what was seen before that is
+  /// forgotten, though it may not have made room yet.
+  public func hasSeen(eventHash: UInt64, at time: Instant, within span: TimeSpan) -> Bool {
     if eventHash == 0 { return false }
+    let oldest = max(header.asOf, time) - span
     for event in recent where event.idHash == eventHash { return event.arrivedSeconds >= oldest.secondsClamped }
     return false
   }

@@ -3,13 +3,6 @@
 import Events
 
 extension CustomerTable {
-  /// True when this customer has shown an event of this id, less than `span` ago by its own clock.
-  @inline(__always)
-  public func isDuplicate(idHash: UInt64, at time: Instant, of index: CustomerIndex, within span: TimeSpan) -> Bool {
-    let record = record(index)
-    return record.hasSeen(eventHash: idHash, after: max(record.header.asOf, time) - span)
-  }
-
   /// Applies `event`, which is no duplicate, to a record and marks it dirty. `now`: the customer's clock after the event,
   /// at or after `event.time` and never before `header.asOf`. Returns the parts touched.
   public mutating func apply(

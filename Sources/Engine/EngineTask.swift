@@ -29,6 +29,7 @@ public struct EngineTask: ~Copyable {
   let context: EngineContext
   /// The same where an event passes: not counted.
   let borrowedContext: Unmanaged<EngineContext>
+  let borrowedRecords: Unmanaged<RecordContext>
   let machine: RuleMachine
   var table: CustomerTable
   /// Owned; a pointer, so that views can borrow it.
@@ -80,6 +81,7 @@ public struct EngineTask: ~Copyable {
   public init(settings: EngineSettings, seed: UInt64) {
     context = EngineContext(settings)
     borrowedContext = Unmanaged.passUnretained(context)
+    borrowedRecords = Unmanaged.passUnretained(context.records)
     machine = RuleMachine(settings.rules)
     table = CustomerTable(seed: seed)
     stubSeed = seed
@@ -153,7 +155,7 @@ public struct EngineTask: ~Copyable {
 
   /// Applies one clean event. What it changes is appended to `outputs`.
   /// - Parameter hash: that of its customer's id, where it is at hand; taken if it is this task's.
-  public mutating func apply(_ event: borrowing Event, hash: CustomerHash? = nil) -> ApplyResult {
+  public mutating func apply(_ event: Event, hash: CustomerHash? = nil) -> ApplyResult {
     if clock != .distantPast, event.time < clock - context.lateness {
       counters.tooLate += 1
       return .tooLate
@@ -166,7 +168,7 @@ public struct EngineTask: ~Copyable {
       begin(index)
     } else {
       let span = borrowedContext._withUnsafeGuaranteedRef { $0.records.limits.recentEventSpan }
-      if table.isDuplicate(idHash: event.idHash, at: event.time, of: index, within: span) {
+      if record.hasSeen(eventHash: event.idHash, at: event.time, within: span) {
         counters.duplicates += 1
         return .duplicate
       }
@@ -188,8 +190,9 @@ public struct EngineTask: ~Copyable {
     let before = event.type.concernsOrders ? record.totals : OrderTotals()
     // A local: with the thread sanitizer, `symbols.pointee` counts as an access to all of self.
     let names = symbols
-    let touched = table.apply(
-      event, to: index, now: now, symbols: &names.pointee, context: context.records, counters: &recordCounters)
+    let touched = borrowedRecords._withUnsafeGuaranteedRef {
+      table.apply(event, to: index, now: now, symbols: &names.pointee, context: $0, counters: &recordCounters)
+    }
     let isLate = event.time < now
     let cause: Cause =
       switch event.type {

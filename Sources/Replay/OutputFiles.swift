@@ -15,13 +15,14 @@ package final class OutputFiles {
   private let directory: String
   private var descriptors: [Int32] = []
   private var isFinished = false
-  private var buffers: [[UInt8]]
+  /// One a topic. In raw memory, so that no reference is counted for every line.
+  private let buffers: UnsafeMutableBufferPointer<WriteBuffer>
   private var behind: [WriteBehind]
-  private static let flushBytes = 1 << 20
 
   package init(directory: String) throws(OutputError) {
     self.directory = directory
-    buffers = OutputTopic.allCases.map { _ in [] }
+    buffers = .allocate(capacity: OutputTopic.allCases.count)
+    for place in buffers.indices { buffers.initializeElement(at: place, to: WriteBuffer()) }
     behind = OutputTopic.allCases.map { _ in WriteBehind() }
     if mkdir(directory, 0o755) != 0, errno != EEXIST {
       throw Self.failed("make the directory", directory, isCreation: true)
@@ -40,6 +41,8 @@ package final class OutputFiles {
       close(descriptor)
       if !isFinished { unlink(Self.path(directory, topic) + ".partial") }
     }
+    buffers.deinitialize()
+    buffers.deallocate()
   }
 
   private static func path(_ directory: String, _ topic: OutputTopic) -> String {
@@ -62,26 +65,36 @@ package final class OutputFiles {
 
   /// Writes out some of what `outputs` holds.
   func append(_ outputs: OutputBuffer, _ entries: Range<Int>) throws(OutputError) {
-    for entry in outputs.entries[entries] {
-      let topic = Int(entry.topic.rawValue)
-      buffers[topic].append(contentsOf: outputs.bytes[entry.value])
-      buffers[topic].append(10)
-      if buffers[topic].count >= Self.flushBytes { try flush(topic) }
+    // Of all of them at once: a list asks for each element whether it is its own.
+    var next = entries.lowerBound
+    while next < entries.upperBound {
+      let full = outputs.bytes.withUnsafeBytes { bytes in
+        outputs.entries.withUnsafeBufferPointer { list in
+          while next < entries.upperBound {
+            let topic = Int(list[next].topic.rawValue)
+            buffers[topic].append(line: UnsafeRawBufferPointer(rebasing: bytes[list[next].value]))
+            next += 1
+            if buffers[topic].isFull { return topic }
+          }
+          return -1
+        }
+      }
+      if full >= 0 { try flush(full) }
     }
   }
 
   private func flush(_ topic: Int) throws(OutputError) {
+    let bytes = buffers[topic].bytes
     var written = 0
-    while written < buffers[topic].count {
-      let count = buffers[topic].withUnsafeBytes { bytes in
-        write(descriptors[topic], bytes.baseAddress.unsafelyUnwrapped + written, bytes.count - written)
-      }
+    while written < bytes.count {
+      let count = write(
+        descriptors[topic], bytes.baseAddress.unsafelyUnwrapped + written, bytes.count - written)
       if count < 0, errno == EINTR { continue }
       if count < 0 { throw Self.failed("write", Self.path(directory, OutputTopic.allCases[topic])) }
       written += count
     }
     behind[topic].wrote(written, to: descriptors[topic])
-    buffers[topic].removeAll(keepingCapacity: true)
+    buffers[topic].removeAll()
   }
 
   /// Gives the files their final names.
@@ -93,4 +106,34 @@ package final class OutputFiles {
     }
     isFinished = true
   }
+}
+
+/// Lines on their way to a file. Its memory stays, and grows for a line that is longer than all of it.
+private struct WriteBuffer: ~Copyable {
+  private static let flushBytes = 1 << 20
+
+  private var memory = UnsafeMutableRawBufferPointer.allocate(byteCount: flushBytes + (64 << 10), alignment: 64)
+  private var count = 0
+
+  deinit { memory.deallocate() }
+
+  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[..<count]) }
+  /// It is time to write it.
+  var isFull: Bool { count >= Self.flushBytes }
+
+  mutating func append(line: UnsafeRawBufferPointer) {
+    let end = count + line.count + 1
+    if end > memory.count {
+      let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: end, alignment: 64)
+      larger.copyMemory(from: bytes)
+      memory.deallocate()
+      memory = larger
+    }
+    let place = memory.baseAddress.unsafelyUnwrapped + count
+    if let source = line.baseAddress { place.copyMemory(from: source, byteCount: line.count) }
+    place.storeBytes(of: 10, toByteOffset: line.count, as: UInt8.self)
+    count = end
+  }
+
+  mutating func removeAll() { count = 0 }
 }

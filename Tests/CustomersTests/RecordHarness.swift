@@ -35,7 +35,8 @@ final class RecordHarness {
   func apply(_ sample: SampleEvent) -> Bool {
     sample.withEvent { event in
       let (index, isNew) = table.findOrInsert(UnsafeRawBufferPointer(event.customer.buffer), tagCount: 0)
-      if !isNew, table.isDuplicate(idHash: event.idHash, at: event.time, of: index, within: .hours(24)) { return false }
+      let record = table.record(index)
+      if !isNew, record.hasSeen(eventHash: event.idHash, at: event.time, within: .hours(24)) { return false }
       let now = max(table.record(index).header.asOf, event.time)
       _ = table.apply(
         event, to: index, now: now, symbols: &symbols.pointee, context: context, counters: &counters)
