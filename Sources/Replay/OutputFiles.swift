@@ -13,36 +13,34 @@ public struct OutputError: Error, CustomStringConvertible {
 /// Appends records to `DIR/<topic>.ndjson`.
 package final class OutputFiles {
   private let directory: String
-  private var descriptors: [Int32] = []
-  private var isFinished = false
   /// One a topic. In raw memory, so that no reference is counted for every line.
-  private let buffers: UnsafeMutableBufferPointer<WriteBuffer>
-  private var behind: [WriteBehind]
+  private let files: UnsafeMutableBufferPointer<TopicFile>
+  /// How many of them there are.
+  private var opened = 0
+  private var isFinished = false
 
   package init(directory: String) throws(OutputError) {
     self.directory = directory
-    buffers = .allocate(capacity: OutputTopic.allCases.count)
-    for place in buffers.indices { buffers.initializeElement(at: place, to: WriteBuffer()) }
-    behind = OutputTopic.allCases.map { _ in WriteBehind() }
+    files = .allocate(capacity: OutputTopic.allCases.count)
     if mkdir(directory, 0o755) != 0, errno != EEXIST {
-      throw Self.failed("make the directory", directory, isCreation: true)
+      throw Self.failed("make the directory", directory, Errno(), isCreation: true)
     }
     for topic in OutputTopic.allCases {
       let path = Self.path(directory, topic) + ".partial"
-      let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-      if descriptor < 0 { throw Self.failed("create", path, isCreation: true) }
-      descriptors.append(descriptor)
+      do { files.initializeElement(at: opened, to: try TopicFile(path: path)) } catch {
+        throw Self.failed("create", path, error, isCreation: true)
+      }
+      opened += 1
     }
   }
 
   /// Removes what was not finished.
   deinit {
-    for (topic, descriptor) in zip(OutputTopic.allCases, descriptors) {
-      close(descriptor)
-      if !isFinished { unlink(Self.path(directory, topic) + ".partial") }
+    for topic in OutputTopic.allCases.prefix(opened) where !isFinished {
+      unlink(Self.path(directory, topic) + ".partial")
     }
-    buffers.deinitialize()
-    buffers.deallocate()
+    for place in 0..<opened { files.deinitializeElement(at: place) }
+    files.deallocate()
   }
 
   private static func path(_ directory: String, _ topic: OutputTopic) -> String {
@@ -50,10 +48,10 @@ package final class OutputFiles {
     return "\(directory)/\(name).ndjson"
   }
 
-  private static func failed(_ action: String, _ path: String, isCreation: Bool = false) -> OutputError {
+  private static func failed(_ action: String, _ path: String, _ error: Errno, isCreation: Bool = false) -> OutputError
+  {
     OutputError(
-      description:
-        "cannot \(action) \(path): \(String(cString: strerror(errno))); choose another --output or make room",
+      description: "cannot \(action) \(path): \(error.text); choose another --output or make room",
       isCreation: isCreation)
   }
 
@@ -69,71 +67,30 @@ package final class OutputFiles {
     var next = entries.lowerBound
     while next < entries.upperBound {
       let full = outputs.bytes.withUnsafeBytes { bytes in
-        outputs.entries.withUnsafeBufferPointer { list in
+        outputs.entries.withUnsafeBufferPointer { list -> OutputTopic? in
           while next < entries.upperBound {
-            let topic = Int(list[next].topic.rawValue)
-            buffers[topic].append(line: UnsafeRawBufferPointer(rebasing: bytes[list[next].value]))
+            let topic = list[next].topic
+            files[Int(topic.rawValue)].append(line: UnsafeRawBufferPointer(rebasing: bytes[list[next].value]))
             next += 1
-            if buffers[topic].isFull { return topic }
+            if files[Int(topic.rawValue)].isFull { return topic }
           }
-          return -1
+          return nil
         }
       }
-      if full >= 0 { try flush(full) }
+      guard let full else { return }
+      do { try files[Int(full.rawValue)].flush() } catch {
+        throw Self.failed("write", Self.path(directory, full), error)
+      }
     }
-  }
-
-  private func flush(_ topic: Int) throws(OutputError) {
-    let bytes = buffers[topic].bytes
-    var written = 0
-    while written < bytes.count {
-      let count = write(
-        descriptors[topic], bytes.baseAddress.unsafelyUnwrapped + written, bytes.count - written)
-      if count < 0, errno == EINTR { continue }
-      if count < 0 { throw Self.failed("write", Self.path(directory, OutputTopic.allCases[topic])) }
-      written += count
-    }
-    behind[topic].wrote(written, to: descriptors[topic])
-    buffers[topic].removeAll()
   }
 
   /// Gives the files their final names.
   package func finish() throws(OutputError) {
     for topic in OutputTopic.allCases {
-      try flush(Int(topic.rawValue))
       let path = Self.path(directory, topic)
-      if rename(path + ".partial", path) != 0 { throw Self.failed("rename", path + ".partial") }
+      do { try files[Int(topic.rawValue)].finish() } catch { throw Self.failed("write", path, error) }
+      if rename(path + ".partial", path) != 0 { throw Self.failed("rename", path + ".partial", Errno()) }
     }
     isFinished = true
   }
-}
-
-/// Lines on their way to a file. Its memory stays, and grows for a line that is longer than all of it.
-private struct WriteBuffer: ~Copyable {
-  private static let flushBytes = 1 << 20
-
-  private var memory = UnsafeMutableRawBufferPointer.allocate(byteCount: flushBytes + (64 << 10), alignment: 64)
-  private var count = 0
-
-  deinit { memory.deallocate() }
-
-  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[..<count]) }
-  /// It is time to write it.
-  var isFull: Bool { count >= Self.flushBytes }
-
-  mutating func append(line: UnsafeRawBufferPointer) {
-    let end = count + line.count + 1
-    if end > memory.count {
-      let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: end, alignment: 64)
-      larger.copyMemory(from: bytes)
-      memory.deallocate()
-      memory = larger
-    }
-    let place = memory.baseAddress.unsafelyUnwrapped + count
-    if let source = line.baseAddress { place.copyMemory(from: source, byteCount: line.count) }
-    place.storeBytes(of: 10, toByteOffset: line.count, as: UInt8.self)
-    count = end
-  }
-
-  mutating func removeAll() { count = 0 }
 }

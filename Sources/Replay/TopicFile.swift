@@ -1,0 +1,139 @@
+// One output file of a replay: lines gathered in memory and written by whole blocks, past the page cache where that is faster.
+
+import Glibc
+
+/// Appends lines to a file under a temporary name. One thread at a time.
+///
+/// Gigabytes that nobody reads soon cost the page cache a new page for every four kilobytes and a copy of each, a tenth of a
+/// replay. A disk that is fast enough takes them as they are (`O_DIRECT`); others, and file systems that cannot, get them
+/// through the page cache.
+package struct TopicFile: ~Copyable {
+  /// What the disk must do to be written to directly: less, and the replay would wait for it.
+  private static let directBytesPerSecond = 500.0 * 1_048_576
+  /// Written before that is judged.
+  private static let judgedAfter = 64 << 20
+  /// Lengths and addresses of direct writes are multiples of this.
+  private static let blockBytes = 4096
+  private static let flushBytes = 4 << 20
+
+  private let descriptor: Int32
+  private var isDirect = true
+  private var directBytes = 0
+  private var directSeconds = 0.0
+  private var behind = WriteBehind()
+  /// Lines on their way: memory that stays, and grows for one that is longer than all of it.
+  private var memory: UnsafeMutableRawBufferPointer
+  private var count = 0
+
+  /// - Throws: `Errno`.
+  package init(path: String) throws(Errno) {
+    let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
+    var descriptor = open(path, flags | O_DIRECT, 0o644)
+    if descriptor < 0, errno == EINVAL {
+      descriptor = open(path, flags, 0o644)
+      isDirect = false
+    }
+    if descriptor < 0 { throw Errno() }
+    self.descriptor = descriptor
+    memory = .allocate(byteCount: Self.flushBytes + (64 << 10), alignment: Self.blockBytes)
+  }
+
+  deinit {
+    close(descriptor)
+    memory.deallocate()
+  }
+
+  /// It is time to flush.
+  @inline(__always) package var isFull: Bool { count >= Self.flushBytes }
+
+  package mutating func append(line: UnsafeRawBufferPointer) {
+    let end = count + line.count + 1
+    if end > memory.count { grow(to: end) }
+    let place = memory.baseAddress.unsafelyUnwrapped + count
+    if let source = line.baseAddress { place.copyMemory(from: source, byteCount: line.count) }
+    place.storeBytes(of: 10, toByteOffset: line.count, as: UInt8.self)
+    count = end
+  }
+
+  private mutating func grow(to size: Int) {
+    let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: Self.blockBytes)
+    larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[..<count]))
+    memory.deallocate()
+    memory = larger
+  }
+
+  /// Writes what there is; directly, all but a part of a block.
+  /// - Throws: `Errno`.
+  package mutating func flush() throws(Errno) {
+    if isDirect {
+      let whole = count & ~(Self.blockBytes - 1)
+      try writeDirectly(whole)
+    }
+    if !isDirect {
+      try write(0..<count)
+      behind.wrote(count, to: descriptor)
+      count = 0
+    }
+  }
+
+  /// Writes the rest.
+  /// - Throws: `Errno`.
+  package mutating func finish() throws(Errno) {
+    try flush()
+    leaveDirect()
+    try flush()
+  }
+
+  private mutating func writeDirectly(_ bytes: Int) throws(Errno) {
+    let began = Self.seconds
+    do { try write(0..<bytes) } catch {
+      // What the file system said yes to when the file was opened it may still not do. Nothing of it was written then.
+      guard error.code == EINVAL else { throw error }
+      return leaveDirect()
+    }
+    directSeconds += Self.seconds - began
+    directBytes += bytes
+    count -= bytes
+    let base = memory.baseAddress.unsafelyUnwrapped
+    memmove(base, base + bytes, count)
+    if directBytes >= Self.judgedAfter, Double(directBytes) < directSeconds * Self.directBytesPerSecond {
+      leaveDirect()
+    }
+  }
+
+  /// Goes on through the page cache.
+  private mutating func leaveDirect() {
+    guard isDirect else { return }
+    isDirect = false
+    _ = fcntl(descriptor, F_SETFL, 0)
+  }
+
+  private func write(_ range: Range<Int>) throws(Errno) {
+    var place = range.lowerBound
+    while place < range.upperBound {
+      let written = Glibc.write(descriptor, memory.baseAddress.unsafelyUnwrapped + place, range.upperBound - place)
+      if written < 0, errno == EINTR { continue }
+      if written < 0 { throw Errno() }
+      place += written
+    }
+  }
+
+  private static var seconds: Double {
+    var now = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
+  }
+}
+
+/// What a system call has failed with.
+package struct Errno: Error {
+  package let code = errno
+  var text: String { String(cString: strerror(code)) }
+}
+
+/// Not in the C library's module: it depends on the processor.
+#if arch(arm64)
+  private let O_DIRECT: Int32 = 0o200000
+#else
+  private let O_DIRECT: Int32 = 0o40000
+#endif
