@@ -131,7 +131,8 @@ let package = Package(
     .target(
       name: "Benchmarks",
       dependencies: [
-        "CRdKafka", "CommandSupport", "Configuration", "Customers", "Engine", "Events", "Kafka", "LoadGenerator",
+        "CRdKafka", "CommandSupport", "Configuration", "Customers", "Engine", "Events", "Handoff", "Kafka",
+        "LoadGenerator",
         "Replay", "Rules",
       ],
       swiftSettings: settings),

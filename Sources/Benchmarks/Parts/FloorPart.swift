@@ -17,7 +17,7 @@ extension Bench {
     let client = try RawClient(bootstrap: broker.bootstrap)
     let began = monotonicSeconds()
     let cpuBefore = cpuSeconds()
-    let count = try client.read(topic, partitions: options.partitions, records: records)
+    let count = try client.read(topic, partitions: options.partitions, records: records) { _ in true }
     let seconds = monotonicSeconds() - began
     guard count == records else {
       throw BenchmarkError("the raw consumer has read \(count) of \(records) records of \(topic)")
@@ -41,7 +41,7 @@ func threadSeconds() -> Double {
 }
 
 /// The C interface, with nothing of ours around it.
-private final class RawClient {
+final class RawClient {
   private let raw: OpaquePointer
   private let queue: OpaquePointer
 
@@ -78,7 +78,9 @@ private final class RawClient {
     rd_kafka_destroy_flags(raw, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
   }
 
-  func read(_ topic: String, partitions: Int32, records: Int) throws -> Int {
+  /// - Parameter took: told of each batch how many records it had; false ends it.
+  /// - Returns: how many records there were, fewer than asked for when none came for half a minute.
+  func read(_ topic: String, partitions: Int32, records: Int, took: (Int) -> Bool) throws -> Int {
     let list = rd_kafka_topic_partition_list_new(partitions)
     defer { rd_kafka_topic_partition_list_destroy(list) }
     for partition in 0..<partitions { rd_kafka_topic_partition_list_add(list, topic, partition).pointee.offset = 0 }
@@ -97,11 +99,13 @@ private final class RawClient {
         }
         got += max(0, rest)
       }
+      let before = count
       for index in 0..<max(0, got) {
         guard let message = messages[index] else { continue }
         if message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR { count += 1 }
         rd_kafka_message_destroy(message)
       }
+      guard took(count - before) else { break }
       if got > 0 {
         idleSince = monotonicSeconds()
       } else if monotonicSeconds() - idleSince > 30 {

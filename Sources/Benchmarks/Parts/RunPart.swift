@@ -30,10 +30,14 @@ extension Bench {
     let topic = try workloadTopic(broker, customers: options.customers, events: events)
     defer { broker.deleteTopics([topic]) }
     var floors: [FloorRun] = []
+    // Where there are transactions, and something to compare.
+    let answer = broker.embedded == nil && options.parts.contains(.run) ? try answers() : nil
+    var answering: [FloorRun] = []
     var results = Self.deliveries.map { _ in [RunResult]() }
     for round in 0..<options.runs {
       say("round \(round + 1) of \(options.runs)")
       floors.append(try floor(broker, topic: topic, records: events))
+      if let answer { answering.append(try answeringFloor(broker, topic: topic, records: events, answer)) }
       guard options.parts.contains(.run) else { continue }
       for (place, delivery) in Self.deliveries.enumerated() where place == 0 || broker.embedded == nil {
         results[place].append(try runOnce(broker, topic: topic, delivery: delivery, records: events))
@@ -42,12 +46,27 @@ extension Bench {
     let count = Double(events)
     add(Figure("floor", "raw consumer", "events/s", floors.map { count / $0.seconds }))
     add(Figure("floor", "raw consumer, CPU", "us/event", floors.map { $0.cpuSeconds / count * 1e6 }))
+    if let answer {
+      let note =
+        "\(quantity(answer.perEvent)) transactional records an event, like the daemon's; nothing decided, no state"
+      add(
+        Figure(
+          "floor", "consumer that answers", "events/s", answering.map { count / $0.seconds },
+          ratiosToFloor: zip(answering, floors).map { $1.seconds / $0.seconds }, note: note))
+      add(Figure("floor", "consumer that answers, CPU", "us/event", answering.map { $0.cpuSeconds / count * 1e6 }))
+    }
     for (delivery, results) in zip(Self.deliveries, results) where !results.isEmpty {
       let rates = results.map { count / $0.seconds }
       add(
         Figure(
           "run", delivery, "events/s", rates, ratiosToFloor: zip(rates, floors).map { $0 * $1.seconds / count },
           note: "from the first committed offsets until all are committed"))
+      if answer != nil {
+        add(
+          Figure(
+            "run", "\(delivery), of the consumer that answers", "x",
+            zip(rates, answering).map { $0 * $1.seconds / count }))
+      }
       add(Figure("run", "\(delivery), CPU of own threads", "us/event", results.map { $0.cpu.own / count * 1e6 }))
       add(
         Figure("run", "\(delivery), CPU of librdkafka's", "us/event", results.map { $0.cpu.librdkafka / count * 1e6 }))
