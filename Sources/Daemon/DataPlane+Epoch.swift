@@ -214,6 +214,7 @@ extension DataPlane {
         #else
           let taken = logic
         #endif
+        forgetTargets()
         task.takeBack(taken, next: next, skips: block.header.skips)
       } catch {
         end = DataPlaneEnd(.halted, "partition \(task.partition): \(error)")

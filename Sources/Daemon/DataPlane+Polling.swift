@@ -39,6 +39,8 @@ extension DataPlane {
     var now: Instant?
     // Nothing is assigned while the memory is used up; what may still come was fetched before that.
     isBatchStale = memory.state != .reading
+    targets = tasksByPartition.map { $0?.logic.lookAhead }
+    defer { forgetTargets() }
     do {
       pendingRebalances += try consumer.poll(timeoutMilliseconds: timeoutMilliseconds, ahead: prefetch) { item in
         let wallNow = now ?? wall.now
@@ -59,11 +61,13 @@ extension DataPlane {
   private func prefetch(
     _ partition: Int32, _ key: UnsafeRawBufferPointer, _ step: PrefetchStep, _ hash: inout CustomerHash?
   ) {
-    guard partition >= 0, Int(partition) < tasksByPartition.count, let task = tasksByPartition[Int(partition)]
-    else { return }
-    if step == .index { hash = task.logic.hash(ofKey: key) }
-    if let hash { task.logic.prefetch(hash, step) }
+    guard partition >= 0, Int(partition) < targets.count, let target = targets[Int(partition)] else { return }
+    if step == .index { hash = target.hash(ofKey: key) }
+    if let hash { target.prefetch(hash, step) }
   }
+
+  /// What they point to may go.
+  func forgetTargets() { targets.removeAll(keepingCapacity: true) }
 
   /// A batch may be larger than an epoch: the bounds hold within it too, and the watchdog is fed.
   private func sealWithinBatch() {

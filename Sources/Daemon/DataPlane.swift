@@ -103,7 +103,12 @@ package final class DataPlane {
   /// By partition; at most a few thousand.
   var tasks: [Int32: TaskRuntime] = [:]
   /// The same by number, for the path of each record.
-  var tasksByPartition: [TaskRuntime?] = []
+  var tasksByPartition: [TaskRuntime?] = [] {
+    didSet { forgetTargets() }
+  }
+  /// Likewise, for records that are some way ahead: without references, so that none is counted three times a record. Empty
+  /// but within a poll, and from the moment on at which a task or its logic is replaced.
+  var targets: [LookAheadTarget?] = []
   var halted: [Int32: String] = [:]
   /// Those of the halted that the start-up table refused.
   var refused: Set<Int32> = []

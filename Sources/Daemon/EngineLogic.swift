@@ -173,14 +173,7 @@ final class EngineLogic: TaskLogic {
   var changes: Int { engine.changedCustomers }
   var bytesNeeded: Int { engine.bytesNeeded }
 
-  func hash(ofKey key: UnsafeRawBufferPointer) -> CustomerHash? { engine.customerHash(of: key) }
-  func prefetch(_ hash: CustomerHash, _ step: PrefetchStep) {
-    switch step {
-    case .index: engine.prefetchIndex(hash.value)
-    case .place: engine.prefetchPlace(hash.value)
-    case .record: engine.prefetchRecord(hash.value)
-    }
-  }
+  var lookAhead: LookAheadTarget? { LookAheadTarget(engineMemory) }
   func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer {
     var taken = buffer
     swap(&taken, &engine.outputs)

@@ -1,6 +1,7 @@
 // The real ports: librdkafka's clients and the system's clocks.
 
 import Customers
+import Engine
 import Events
 import Glibc
 import Kafka

@@ -12,7 +12,10 @@ package final class OutputWriter {
   private let time = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: OutputWriter.timestampBytes)
   /// What `time` says.
   private var timeOf: Instant?
-  private var headers: [(name: StaticString, value: UnsafeRawBufferPointer)]
+  /// The record at hand. In raw memory, so that it is handed on without counting references to its parts.
+  private let record: UnsafeMutablePointer<OutputRecord>
+  /// Whose topic name and type `record` has.
+  private var topicOf: OutputTopic?
 
   private static let timestampBytes = 24
   /// Places in `headers` of what differs from record to record.
@@ -35,14 +38,18 @@ package final class OutputWriter {
     source = .allocate(byteCount: name.count, alignment: 1)
     source.copyBytes(from: name)
     let empty = UnsafeRawBufferPointer(start: nil, count: 0)
-    headers = [
+    let headers: [(name: StaticString, value: UnsafeRawBufferPointer)] = [
       ("ce_specversion", Self.bytes("1.0")), ("ce_id", empty), ("ce_type", empty),
       ("ce_source", UnsafeRawBufferPointer(source)), ("ce_time", UnsafeRawBufferPointer(time)),
       ("content-type", Self.bytes("application/json")),
     ]
+    record = .allocate(capacity: 1)
+    record.initialize(to: OutputRecord(topic: "", key: nil, value: nil, headers: headers))
   }
 
   deinit {
+    record.deinitialize(count: 1)
+    record.deallocate()
     source.deallocate()
     time.deallocate()
   }
@@ -55,19 +62,23 @@ package final class OutputWriter {
   func withRecord(
     _ buffer: OutputBuffer, _ entry: OutputBuffer.Entry, _ body: (OutputRecord) -> StepOutcome
   ) -> StepOutcome {
-    guard let topic = topics[Int(entry.topic.rawValue)] else { return .done }
+    if topicOf != entry.topic {
+      guard let topic = topics[Int(entry.topic.rawValue)] else { return .done }
+      topicOf = entry.topic
+      record.pointee.topic = topic
+      record.pointee.headers[Self.typePlace].value = Self.bytes(entry.topic.cloudEventType)
+    }
     if timeOf != entry.emittedAt {
       Self.write(entry.emittedAt, to: time)
       timeOf = entry.emittedAt
     }
     return buffer.bytes.withUnsafeBytes { bytes in
-      headers[Self.idPlace].value = UnsafeRawBufferPointer(rebasing: bytes[entry.id])
-      headers[Self.typePlace].value = Self.bytes(entry.topic.cloudEventType)
+      record.pointee.headers[Self.idPlace].value = UnsafeRawBufferPointer(rebasing: bytes[entry.id])
       // An empty key is a dead letter of a record without one: null, so that it goes anywhere.
-      let key = entry.key.isEmpty ? nil : UnsafeRawBufferPointer(rebasing: bytes[entry.key])
-      let value =
+      record.pointee.key = entry.key.isEmpty ? nil : UnsafeRawBufferPointer(rebasing: bytes[entry.key])
+      record.pointee.value =
         entry.value.isEmpty && entry.topic == .profiles ? nil : UnsafeRawBufferPointer(rebasing: bytes[entry.value])
-      return body(OutputRecord(topic: topic, key: key, value: value, headers: headers))
+      return body(record.pointee)
     }
   }
 

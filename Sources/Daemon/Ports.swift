@@ -2,14 +2,10 @@
 // simulator can stand in for both. (The disk's own is `Checkpoint.Disk`.)
 
 import Customers
+import Engine
 import Events
 import Handoff
 import Kafka
-
-/// What is asked of the memory ahead of a record: each step needs what the one before has brought.
-public enum PrefetchStep: Sendable {
-  case index, place, record
-}
 
 /// Called for a record that is some records ahead.
 public typealias LookAhead = (

@@ -54,10 +54,8 @@ public protocol TaskLogic: AnyObject {
   var changes: Int { get }
   /// Bytes of memory that the state needs, without `outputs`; asked for often.
   var bytesNeeded: Int { get }
-  /// Of a record that is near; nil where it would be of no use.
-  func hash(ofKey key: UnsafeRawBufferPointer) -> CustomerHash?
-  /// Asks for the memory that the record will need.
-  func prefetch(_ hash: CustomerHash, _ step: PrefetchStep)
+  /// Where to ask for the memory that records to come will need, as long as this logic lives; nil where it would be of no use.
+  var lookAhead: LookAheadTarget? { get }
   /// Takes the outputs of the epoch being sealed; the next ones go into `buffer`, which is empty.
   func takeOutputs(leaving buffer: OutputBuffer) -> OutputBuffer
   /// Since this logic was made, restored or resumed.
@@ -67,8 +65,7 @@ public protocol TaskLogic: AnyObject {
 extension TaskLogic {
   public var tickWork: Int? { nil }
   public var outputBytes: Int { outputs.bytes.count }
-  public func hash(ofKey key: UnsafeRawBufferPointer) -> CustomerHash? { nil }
-  public func prefetch(_ hash: CustomerHash, _ step: PrefetchStep) {}
+  public var lookAhead: LookAheadTarget? { nil }
 }
 
 /// What one task has counted, for the metrics.

@@ -23,13 +23,16 @@ public struct RecordHeaders: ~Copyable {
   /// Appends a header; both are copied. A nil value is null. Name and value must be shorter than 4 GiB.
   public mutating func append(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?) {
     let valueLength = value?.count ?? 0
-    reserve(8 + name.count + valueLength)
-    storage.storeBytes(of: UInt32(truncatingIfNeeded: name.count), toByteOffset: used, as: UInt32.self)
-    storage.storeBytes(
-      of: value == nil ? UInt32.max : UInt32(truncatingIfNeeded: valueLength), toByteOffset: used + 4, as: UInt32.self)
-    used += 8
-    copy(name)
-    if let value { copy(value) }
+    let end = used + 8 + name.count + valueLength
+    if end > storage.count { grow(to: end) }
+    var place = storage.baseAddress.unsafelyUnwrapped + used
+    place.storeBytes(of: UInt32(truncatingIfNeeded: name.count), as: UInt32.self)
+    place.storeBytes(
+      of: value == nil ? UInt32.max : UInt32(truncatingIfNeeded: valueLength), toByteOffset: 4, as: UInt32.self)
+    place += 8
+    if let source = name.baseAddress { place.copyMemory(from: source, byteCount: name.count) }
+    if let source = value?.baseAddress { (place + name.count).copyMemory(from: source, byteCount: valueLength) }
+    used = end
     count += 1
   }
 
@@ -49,15 +52,8 @@ public struct RecordHeaders: ~Copyable {
     count == 0 ? nil : UnsafePointer(storage.baseAddress?.assumingMemoryBound(to: UInt8.self))
   }
 
-  private mutating func copy(_ bytes: UnsafeRawBufferPointer) {
-    guard let source = bytes.baseAddress, !bytes.isEmpty, let target = storage.baseAddress else { return }
-    (target + used).copyMemory(from: source, byteCount: bytes.count)
-    used += bytes.count
-  }
-
-  private mutating func reserve(_ extra: Int) {
-    guard used + extra > storage.count else { return }
-    let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: max(storage.count * 2, used + extra), alignment: 4)
+  private mutating func grow(to size: Int) {
+    let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: max(storage.count * 2, size), alignment: 4)
     larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: storage[..<used]))
     storage.deallocate()
     storage = larger

@@ -35,7 +35,7 @@ private func feed(
       logic.consume(
         InputItem(
           kind: .record, topic: topic, partition: partition, offset: offset, key: key, value: value,
-          hash: key.flatMap { other?.hash(ofKey: $0) }, timestamp: Instant(seconds: seconds)),
+          hash: key.flatMap { other?.lookAhead?.hash(ofKey: $0) }, timestamp: Instant(seconds: seconds)),
         wall: wall ?? Instant(seconds: seconds))
     }
     if let keyBytes { keyBytes.withUnsafeBytes { send($0) } } else { send(nil) }
@@ -111,8 +111,8 @@ private func paid(_ number: Int, _ customer: String, second: Int) -> String {
       for offset in 0..<40 {
         let customer = "c-\(offset % 7)"
         let hasher = [nil, logic, other][number]
-        if let hash = Array(customer.utf8).withUnsafeBytes({ hasher?.hash(ofKey: $0) }) {
-          for step in [PrefetchStep.index, .place, .record] { logic.prefetch(hash, step) }
+        if let hash = Array(customer.utf8).withUnsafeBytes({ hasher?.lookAhead?.hash(ofKey: $0) }) {
+          for step in [PrefetchStep.index, .place, .record] { logic.lookAhead?.prefetch(hash, step) }
         }
         feed(logic, 1, Int64(offset), key: customer, paid(offset, customer, second: offset), hashedBy: hasher)
       }

@@ -230,8 +230,7 @@ final class JournalingLogic: TaskLogic {
   var outputBytes: Int { inner.outputBytes }
   var changes: Int { inner.changes }
   var bytesNeeded: Int { inner.bytesNeeded }
-  func hash(ofKey key: UnsafeRawBufferPointer) -> CustomerHash? { inner.hash(ofKey: key) }
-  func prefetch(_ hash: CustomerHash, _ step: PrefetchStep) { inner.prefetch(hash, step) }
+  var lookAhead: LookAheadTarget? { inner.lookAhead }
   func takeOutputs(leaving empty: OutputBuffer) -> OutputBuffer { inner.takeOutputs(leaving: empty) }
   var counters: TaskCounters { inner.counters }
 }
