@@ -11,12 +11,13 @@
 #include <simdjson.h>
 #include <xxhash.h>
 
+namespace tw_json {
 namespace {
 
 constexpr int kMaxDepth = 64;
 
 // Of a document that is no object. Rare, so simdjson's own parser may read all of it.
-int what_else(const char *document, size_t length) {
+__attribute__((noinline)) int what_else(const char *document, size_t length) {
   simdjson::dom::parser parser;
   auto error = parser.parse(document, length).error();
   // Nested too deeply for it: what it has read is JSON.
@@ -117,37 +118,155 @@ long unescape(char *p, char *end) {
   return out - start;
 }
 
-// The end of a token, given the start of the next one (or the end of the document).
-inline __attribute__((always_inline)) const char *token_end(const char *next) {
-  while (is_space(next[-1])) next--;
-  return next;
+// Kept out of the walk, whose values shall stay in registers: what is rare, and what is long.
+#define TW_APART __attribute__((noinline))
+#define TW_LIKELY(condition) __builtin_expect(condition, true)
+
+// What a token that is neither a string nor a bracket is; 0 for nothing. `*end`, the start of the next token, becomes its end.
+TW_APART uint8_t scalar_kind(const char *start, const char **end) {
+  while (is_space((*end)[-1])) --*end;
+  if (is_number(start, *end)) return TW_JSON_NUMBER;
+  const size_t size = size_t(*end - start);
+  if (size == 4 && memcmp(start, "true", 4) == 0) return TW_JSON_TRUE;
+  if (size == 5 && memcmp(start, "false", 5) == 0) return TW_JSON_FALSE;
+  if (size == 4 && memcmp(start, "null", 4) == 0) return TW_JSON_NULL;
+  return 0;
 }
 
-// A string's size, given the position of its quote and of the next token; -1 when an escape is wrong.
-inline __attribute__((always_inline)) int64_t string_size(char *document, uint32_t quote, uint32_t next, bool escapes) {
+TW_APART int64_t any_string_size(char *document, uint32_t quote, uint32_t next, bool escapes) {
   uint32_t end = next;
   while (document[end - 1] != '"' && is_space(document[end - 1])) end--;
   if (end < quote + 2 || document[end - 1] != '"') return -1;
-  uint32_t size = end - quote - 2;
-  if (__builtin_expect(escapes, false) && memchr(document + quote + 1, '\\', size))
+  const uint32_t size = end - quote - 2;
+  if (escapes && memchr(document + quote + 1, '\\', size))
     return unescape(document + quote + 1, document + end - 1);
   return size;
 }
 
+// A string's size, given the position of its quote and of the next token; -1 when an escape is wrong.
+inline __attribute__((always_inline)) int64_t string_size(char *document, uint32_t quote, uint32_t next, bool escapes) {
+  // Mostly its other quote is just before the next token.
+  if (TW_LIKELY(document[next - 1] == '"' && next - quote >= 2 && !escapes)) return next - quote - 2;
+  return any_string_size(document, quote, next, escapes);
+}
+
+// Of a key: its first and its last eight bytes as numbers, which overlap or leave some out; of a shorter key all its bytes in
+// `head`. With the length they are the whole of a key of at most 16 bytes. Reads beyond a short key, into the padding at most.
+struct KeyWords {
+  uint64_t head, tail;
+};
+
+inline __attribute__((always_inline)) KeyWords key_words(const char *key, uint32_t length) {
+  KeyWords words;
+  static const uint64_t masks[8] = {0,          0xff,         0xffff,         0xffffff,
+                                    0xffffffff, 0xffffffffff, 0xffffffffffff, 0xffffffffffffff};
+  memcpy(&words.head, key, 8);
+  if (length >= 8) {
+    memcpy(&words.tail, key + length - 8, 8);
+  } else {
+    words.head &= masks[length];
+    words.tail = 0;
+  }
+  return words;
+}
+
+// One that is wanted, in the parser's table.
+struct Field {
+  uint64_t head, tail;
+  uint64_t tag;  // length << 8 | scope; 0: nothing here
+  const char *name;
+  uint16_t slot;
+  uint8_t opens;
+};
+
+inline uint64_t field_tag(uint32_t length, uint8_t scope) { return uint64_t(length) << 8 | scope; }
+
+// Who sends keys cannot make this slow: there are no more in the table than the format wants.
+inline __attribute__((always_inline)) uint64_t field_hash(KeyWords words, uint64_t tag) {
+  return (words.head + 2 * words.tail + tag) * 0x9E3779B97F4A7C15ull;
+}
+
+struct Open {
+  uint32_t node;
+  uint8_t scope;
+  bool is_object;
+};
+
 }  // namespace
+}  // namespace tw_json
+
+using namespace tw_json;
 
 struct tw_json_parser {
   std::unique_ptr<simdjson::internal::dom_parser_implementation> simd;
-  // Open addressing over (object, key): an entry is generation << 32 | node, so a new document needs no clearing.
+  Field *fields;
+  uint32_t fields_mask;
+  int fields_shift;
+  size_t slot_count;
+  // Keys that are not wanted, by open addressing over (object, key): an entry is generation << 32 | node, so a new document
+  // needs no clearing.
   uint64_t *seen;
   uint32_t seen_mask;
   uint32_t generation;
   size_t max_bytes;
   int max_depth;
-  int max_nodes;
+  uint32_t max_nodes;
 };
 
-extern "C" tw_json_parser *tw_json_parser_new(size_t max_bytes, int max_depth, int max_nodes) {
+namespace tw_json {
+namespace {
+
+inline __attribute__((always_inline)) const Field *find_field(const tw_json_parser *parser, const char *key, uint32_t length,
+                                                              uint8_t scope) {
+  const KeyWords words = key_words(key, length);
+  const uint64_t tag = field_tag(length, scope);
+  uint32_t at = uint32_t(field_hash(words, tag) >> parser->fields_shift);
+  while (true) {
+    const Field *field = &parser->fields[at];
+    if (TW_LIKELY(field->tag == tag && field->head == words.head && field->tail == words.tail) &&
+        (TW_LIKELY(length <= 16) || memcmp(field->name, key, length) == 0))
+      return field;
+    if (field->tag == 0) return nullptr;
+    at = (at + 1) & parser->fields_mask;
+  }
+}
+
+// Whether its object has the key of this node, which is not wanted, for the first time. XXH3, for senders choose these keys: it
+// takes more to make them meet in one place.
+TW_APART bool is_first(tw_json_parser *parser, const char *document, const tw_json_node *nodes,
+                                        uint32_t count) {
+  const tw_json_node *node = &nodes[count];
+  const char *key = document + node->key_at;
+  const uint64_t generation = uint64_t(parser->generation) << 32;
+  uint64_t slot = (XXH3_64bits(key, node->key_length) + node->parent * 0x9E3779B97F4A7C15ull) & parser->seen_mask;
+  while ((parser->seen[slot] & 0xFFFFFFFF00000000ull) == generation) {
+    const tw_json_node *other = &nodes[uint32_t(parser->seen[slot])];
+    if (other->parent == node->parent && other->key_length == node->key_length &&
+        memcmp(document + other->key_at, key, node->key_length) == 0)
+      return false;
+    slot = (slot + 1) & parser->seen_mask;
+  }
+  parser->seen[slot] = generation | count;
+  return true;
+}
+
+void add_field(tw_json_parser *parser, const tw_json_field &wanted) {
+  char *name = static_cast<char *>(calloc(1, wanted.length + TW_JSON_PADDING));
+  if (!name) abort();
+  memcpy(name, wanted.name, wanted.length);
+  const KeyWords words = key_words(name, wanted.length);
+  const uint64_t tag = field_tag(wanted.length, wanted.scope);
+  uint32_t at = uint32_t(field_hash(words, tag) >> parser->fields_shift);
+  while (parser->fields[at].tag) at = (at + 1) & parser->fields_mask;
+  parser->fields[at] = {words.head, words.tail, tag, name, wanted.slot, wanted.opens};
+  if (wanted.slot >= parser->slot_count) parser->slot_count = size_t(wanted.slot) + 1;
+}
+
+}  // namespace
+}  // namespace tw_json
+
+extern "C" tw_json_parser *tw_json_parser_new(size_t max_bytes, int max_depth, int max_nodes, const tw_json_field *fields,
+                                              int field_count) {
   tw_json_parser *parser = new (std::nothrow) tw_json_parser();
   if (!parser) abort();
   if (max_bytes < 64) max_bytes = 64;
@@ -160,20 +279,29 @@ extern "C" tw_json_parser *tw_json_parser_new(size_t max_bytes, int max_depth, i
   parser->seen_mask = slots - 1;
   parser->max_bytes = max_bytes;
   parser->max_depth = max_depth;
-  parser->max_nodes = max_nodes;
+  parser->max_nodes = uint32_t(max_nodes);
   auto error = simdjson::get_active_implementation()->create_dom_parser_implementation(max_bytes, size_t(max_depth),
                                                                                       parser->simd);
-  if (!parser->seen || error) abort();
+  int bits = 6;
+  while (1 << bits < field_count * 4) bits++;
+  parser->fields = static_cast<Field *>(calloc(size_t(1) << bits, sizeof(Field)));
+  parser->fields_mask = (uint32_t(1) << bits) - 1;
+  parser->fields_shift = 64 - bits;
+  if (!parser->seen || !parser->fields || error) abort();
+  for (int i = 0; i < field_count; i++) add_field(parser, fields[i]);
   return parser;
 }
 
 extern "C" void tw_json_parser_free(tw_json_parser *parser) {
   if (!parser) return;
+  for (uint32_t i = 0; i <= parser->fields_mask; i++) free(const_cast<char *>(parser->fields[i].name));
+  free(parser->fields);
   free(parser->seen);
   delete parser;
 }
 
-extern "C" int tw_json_scan(tw_json_parser *parser, char *document, size_t length, tw_json_node *nodes) {
+extern "C" int tw_json_scan(tw_json_parser *parser, char *document, size_t length, bool escapes, tw_json_node *nodes,
+                            uint32_t *slots) {
   if (length == 0) return TW_JSON_EMPTY;
   if (length > parser->max_bytes || length >= UINT32_MAX) return TW_JSON_TOO_LARGE;
   auto error = parser->simd->stage1(reinterpret_cast<const uint8_t *>(document), length,
@@ -185,128 +313,110 @@ extern "C" int tw_json_scan(tw_json_parser *parser, char *document, size_t lengt
   uint32_t *index = parser->simd->structural_indexes.get();
   const uint32_t total = parser->simd->n_structural_indexes;
   index[total] = uint32_t(length);  // simdjson keeps room for three more; the last token ends here
-  const bool escapes = memchr(document, '\\', length) != nullptr;
   if (++parser->generation == 0) {
     memset(parser->seen, 0, (size_t(parser->seen_mask) + 1) * sizeof(uint64_t));
     parser->generation = 1;
   }
-  const uint64_t generation = uint64_t(parser->generation) << 32;
-
-  uint32_t at = 0;     // next structural index
-  int count = 0;       // nodes written
-  int depth = 0;       // open containers
-  uint32_t open[kMaxDepth];
+  memset(slots, 0, parser->slot_count * sizeof(uint32_t));
 
   if (document[index[0]] != '{') return what_else(document, length);
 
+  const uint32_t *next = index;  // structural index
+  const uint32_t *const end = index + total;
+  uint32_t count = 0;  // nodes written
+  int depth = 0;       // open containers
+  Open open[kMaxDepth];
+  Open inner = {0, 0, false};  // the innermost of them
+  uint8_t opens = 1;           // the scope that begins if the next value is an object
   tw_json_node *node;
-  uint32_t key_at = TW_JSON_NO_KEY, key_length = 0;
-  uint64_t key_hash = 0;
 
-value: {
-  if (at >= total) return TW_JSON_MALFORMED;
+element: {
+  if (next >= end) return TW_JSON_MALFORMED;
   if (count >= parser->max_nodes) return TW_JSON_TOO_MANY_NODES;
   node = &nodes[count];
-  node->key_hash = key_hash;
-  node->key_at = key_at;
-  node->key_length = key_length;
-  node->parent = depth > 0 ? open[depth - 1] : 0;
-  node->depth = uint8_t(depth);
-  node->reserved = 0;
-  node->next = uint32_t(count) + 1;
-  if (key_at != TW_JSON_NO_KEY) {
-    uint64_t slot = (key_hash + node->parent * 0x9E3779B97F4A7C15ull) & parser->seen_mask;
-    while ((parser->seen[slot] & 0xFFFFFFFF00000000ull) == generation) {
-      const tw_json_node *other = &nodes[uint32_t(parser->seen[slot])];
-      if (other->parent == node->parent && other->key_hash == key_hash && other->key_length == key_length &&
-          memcmp(document + other->key_at, document + key_at, key_length) == 0)
-        return TW_JSON_DUPLICATE_KEY;
-      slot = (slot + 1) & parser->seen_mask;
-    }
-    parser->seen[slot] = generation | uint32_t(count);
-  }
-  uint32_t start = index[at++];
-  node->at = start;
-  char c = document[start];
-  switch (c) {
-  case '{':
-  case '[':
-    if (depth >= parser->max_depth) return TW_JSON_TOO_DEEP;
-    node->kind = c == '{' ? TW_JSON_OBJECT : TW_JSON_ARRAY;
-    open[depth++] = uint32_t(count++);
-    if (at >= total) return TW_JSON_MALFORMED;
-    if (c == '{') {
-      if (document[index[at]] == '}') { at++; goto close; }
-      goto key;
-    }
-    if (document[index[at]] == ']') { at++; goto close; }
-    key_at = TW_JSON_NO_KEY;
-    key_length = 0;
-    key_hash = 0;
-    goto value;
-  case '"':
+  node->key_at = TW_JSON_NO_KEY;
+  node->key_length = 0;
+  node->parent = inner.node;
+}
+
+value: {
+  const uint32_t start = *next++;
+  const char c = document[start];
+  node->next = ++count;
+  if (TW_LIKELY(c == '"')) {
     node->kind = TW_JSON_STRING;
     node->at = start + 1;
-    {
-      int64_t size = string_size(document, start, index[at], escapes);
-      if (size < 0) return TW_JSON_MALFORMED;
-      node->length = uint32_t(size);
-    }
-    break;
-  default: {
-    const char *end = token_end(document + index[at]);
-    size_t size = size_t(end - (document + start));
+    const int64_t size = string_size(document, start, *next, escapes);
+    if (size < 0) return TW_JSON_MALFORMED;
     node->length = uint32_t(size);
-    if (c == 't' && size == 4 && memcmp(document + start, "true", 4) == 0) {
-      node->kind = TW_JSON_TRUE;
-    } else if (c == 'f' && size == 5 && memcmp(document + start, "false", 5) == 0) {
-      node->kind = TW_JSON_FALSE;
-    } else if (c == 'n' && size == 4 && memcmp(document + start, "null", 4) == 0) {
-      node->kind = TW_JSON_NULL;
-    } else if (is_number(document + start, end)) {
-      node->kind = TW_JSON_NUMBER;
-    } else {
-      return TW_JSON_MALFORMED;
-    }
+  } else if (c == '{' || c == '[') {
+    if (depth >= parser->max_depth) return TW_JSON_TOO_DEEP;
+    node->at = start;
+    node->kind = c == '{' ? TW_JSON_OBJECT : TW_JSON_ARRAY;
+    inner = {count - 1, c == '{' ? opens : uint8_t(0), c == '{'};
+    open[depth++] = inner;
+    if (next >= end) return TW_JSON_MALFORMED;
+    if (document[*next] == (c == '{' ? '}' : ']')) { next++; goto close; }
+    if (c == '{') goto key;
+    opens = 0;
+    goto element;
+  } else {
+    const char *stop = document + *next;
+    node->at = start;
+    node->kind = scalar_kind(document + start, &stop);
+    node->length = uint32_t(stop - (document + start));
+    if (node->kind == 0) return TW_JSON_MALFORMED;
   }
-  }
-  count++;
 }
 
 after_value: {
-  if (at >= total) return TW_JSON_MALFORMED;
-  char c = document[index[at++]];
-  bool in_object = nodes[open[depth - 1]].kind == TW_JSON_OBJECT;
-  if (c == ',') {
-    if (in_object) goto key;
-    key_at = TW_JSON_NO_KEY;
-    key_length = 0;
-    key_hash = 0;
-    goto value;
+  if (next >= end) return TW_JSON_MALFORMED;
+  const char c = document[*next++];
+  if (TW_LIKELY(c == ',')) {
+    if (TW_LIKELY(inner.is_object)) goto key;
+    opens = 0;
+    goto element;
   }
-  if (c == (in_object ? '}' : ']')) goto close;
+  if (c == (inner.is_object ? '}' : ']')) goto close;
   return TW_JSON_MALFORMED;
 }
 
 key: {
-  if (at >= total || document[index[at]] != '"') return TW_JSON_MALFORMED;
-  key_at = index[at] + 1;
-  at++;
-  int64_t size = string_size(document, key_at - 1, index[at], escapes);
+  if (end - next < 3) return TW_JSON_MALFORMED;  // itself, the colon and a value
+  const uint32_t quote = next[0];
+  const uint32_t colon = next[1];
+  if (document[quote] != '"' || document[colon] != ':') return TW_JSON_MALFORMED;
+  const int64_t size = string_size(document, quote, colon, escapes);
   if (size < 0) return TW_JSON_MALFORMED;
-  key_length = uint32_t(size);
-  key_hash = XXH3_64bits(document + key_at, key_length);
-  if (at >= total || document[index[at]] != ':') return TW_JSON_MALFORMED;
-  at++;
+  if (count >= parser->max_nodes) return TW_JSON_TOO_MANY_NODES;
+  next += 2;
+  node = &nodes[count];
+  node->key_at = quote + 1;
+  node->key_length = uint32_t(size);
+  node->parent = inner.node;
+  // A scope begins once at most in a document, or its name would have been there twice. So a slot that is taken says that
+  // this object had the field already.
+  const Field *field = inner.scope ? find_field(parser, document + quote + 1, uint32_t(size), inner.scope) : nullptr;
+  if (TW_LIKELY(field != nullptr)) {
+    if (slots[field->slot]) return TW_JSON_DUPLICATE_KEY;
+    slots[field->slot] = count;
+    opens = field->opens;
+  } else {
+    if (!is_first(parser, document, nodes, count)) return TW_JSON_DUPLICATE_KEY;
+    opens = 0;
+  }
   goto value;
 }
 
 close: {
-  tw_json_node *closed = &nodes[open[--depth]];
-  closed->length = index[at - 1] + 1 - closed->at;
-  closed->next = uint32_t(count);
-  if (depth > 0) goto after_value;
-  return at == total ? count : TW_JSON_MALFORMED;
+  tw_json_node *closed = &nodes[inner.node];
+  closed->length = next[-1] + 1 - closed->at;
+  closed->next = count;
+  if (--depth > 0) {
+    inner = open[depth - 1];
+    goto after_value;
+  }
+  return next == end ? int(count) : TW_JSON_MALFORMED;
 }
 }
 

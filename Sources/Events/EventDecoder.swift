@@ -1,6 +1,7 @@
 // From the bytes of a record to a clean Event or the reason why not. What one format means is in its own file.
 
 import CSimdJSON
+import Glibc
 
 /// The wire format of an input topic. A further one is a case here and a file like NativeFormat.swift.
 public enum WireFormat: String, CaseIterable, Sendable {
@@ -40,7 +41,25 @@ public struct EventDecoder {
     into event: inout Event
   ) -> RejectReason? {
     do {
-      try decodeOrThrow(payload, key: key, ceiling: ceiling, into: &event)
+      try decodeOrThrow(payload, key: key, isPadded: false, ceiling: ceiling, into: &event)
+    } catch {
+      return error
+    }
+    event.origin = origin
+    return nil
+  }
+
+  /// Bytes that must be readable behind a record that is decoded where it is. Their content does not matter.
+  public static var padding: Int { Int(TW_JSON_PADDING) }
+
+  /// The same of a record that is not copied: the event's slices may point into it as well, so it has to stay as it is for as
+  /// long as they are looked at. It is not changed.
+  /// - Parameter payload: `padding` readable bytes follow it.
+  public mutating func decodeInPlace(
+    _ payload: UnsafeRawBufferPointer, origin: Origin, ceiling: Instant, into event: inout Event
+  ) -> RejectReason? {
+    do {
+      try decodeOrThrow(payload, key: nil, isPadded: true, ceiling: ceiling, into: &event)
     } catch {
       return error
     }
@@ -49,22 +68,28 @@ public struct EventDecoder {
   }
 
   private func decodeOrThrow(
-    _ payload: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer?, ceiling: Instant, into event: inout Event
+    _ payload: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer?, isPadded: Bool, ceiling: Instant,
+    into event: inout Event
   ) throws(RejectReason) {
     guard let source = payload.baseAddress, payload.count > 0 else { throw .recordEmpty }
     if payload.count > limits.maxRecordBytes { throw .recordTooLarge }
-    let copy = buffers.arena.pointee.take(payload.count)
-    copy.update(from: source.assumingMemoryBound(to: UInt8.self), count: payload.count)
-    let count = copy.withMemoryRebound(to: CChar.self, capacity: payload.count) {
-      tw_json_scan(buffers.parser, $0, payload.count, buffers.nodes)
+    // Strings with escapes are unescaped where they are.
+    let escapes = memchr(source, Int32(UInt8(ascii: "\\")), payload.count) != nil
+    var record = UnsafeMutablePointer(mutating: source.assumingMemoryBound(to: UInt8.self))
+    if escapes || !isPadded {
+      let copy = buffers.arena.pointee.take(payload.count)
+      copy.update(from: record, count: payload.count)
+      record = copy
+    }
+    let count = record.withMemoryRebound(to: CChar.self, capacity: payload.count) {
+      tw_json_scan(buffers.parser, $0, payload.count, escapes, buffers.nodes, buffers.slots)
     }
     if count < 0 { throw RejectReason(scanCode: count) }
-    buffers.fields.locate(buffers.nodes, count: Int(count), scopes: buffers.scopes, slots: buffers.slots)
 
     event = Event()
     let document = ScannedDocument(
-      base: copy, nodes: UnsafePointer(buffers.nodes), slots: UnsafePointer(buffers.slots), limits: limits,
-      currencies: currencies)
+      base: UnsafePointer(record), nodes: UnsafePointer(buffers.nodes), slots: UnsafePointer(buffers.slots),
+      arena: buffers.arena, limits: limits, currencies: currencies)
     switch format {
     case .native: try NativeFormat.decode(document, names: buffers.names, into: &event)
     case .segment: try SegmentFormat.decode(document, names: buffers.names, into: &event)
@@ -115,14 +140,13 @@ extension RejectReason {
 private final class DecoderBuffers {
   let parser: OpaquePointer
   let nodes: UnsafeMutablePointer<tw_json_node>
-  let scopes: UnsafeMutablePointer<UInt8>
-  let slots: UnsafeMutablePointer<Int32>
-  let fields: FieldTable
+  let slots: UnsafeMutablePointer<UInt32>
   let names: EventNames
   // In raw memory: a property of a class is watched for overlapping accesses, at every one of them.
   let arena: UnsafeMutablePointer<PaddedArena>
 
   init(format: WireFormat, limits: DecodeLimits) {
+    let fields: FieldTable
     switch format {
     case .native:
       fields = FieldTable(NativeFormat.fields)
@@ -132,10 +156,9 @@ private final class DecoderBuffers {
       names = SegmentFormat.names
     }
     let maxFields = max(1, limits.maxFields)
-    parser = tw_json_parser_new(
-      max(0, limits.maxRecordBytes), Int32(clamping: limits.maxDepth), Int32(clamping: maxFields))
+    parser = fields.makeParser(
+      maxBytes: max(0, limits.maxRecordBytes), maxDepth: limits.maxDepth, maxFields: maxFields)
     nodes = .allocate(capacity: maxFields)
-    scopes = .allocate(capacity: maxFields)
     slots = .allocate(capacity: fields.slotCount)
     arena = .allocate(capacity: 1)
     arena.initialize(to: PaddedArena(longest: max(1, limits.maxRecordBytes)))
@@ -144,50 +167,9 @@ private final class DecoderBuffers {
   deinit {
     tw_json_parser_free(parser)
     nodes.deallocate()
-    scopes.deallocate()
     slots.deallocate()
     arena.pointee.deallocate()
     arena.deinitialize(count: 1)
     arena.deallocate()
-  }
-}
-
-/// Bytes that live until `reset()`, each run followed by readable padding. Chunks are added, never moved.
-private struct PaddedArena {
-  private var chunks: [UnsafeMutablePointer<UInt8>] = []
-  private var chunk = 0
-  private var used = 0
-  private let capacity: Int
-
-  init(longest: Int) {
-    capacity = max(longest, 1 << 20)
-    addChunk()
-  }
-
-  /// `count` bytes, at most `longest`. The padding of a run is where the next one goes: its content does not matter.
-  mutating func take(_ count: Int) -> UnsafeMutablePointer<UInt8> {
-    if used + count > capacity {
-      chunk += 1
-      used = 0
-      if chunk == chunks.count { addChunk() }
-    }
-    defer { used += count }
-    return chunks[chunk] + used
-  }
-
-  mutating func reset() {
-    chunk = 0
-    used = 0
-  }
-
-  private mutating func addChunk() {
-    let size = capacity + Int(TW_JSON_PADDING)
-    let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: size)
-    bytes.initialize(repeating: 0, count: size)
-    chunks.append(bytes)
-  }
-
-  func deallocate() {
-    for bytes in chunks { bytes.deallocate() }
   }
 }

@@ -2,11 +2,13 @@
 
 import CSimdJSON
 
-/// Borrowed for the time of one decode. Text is cleaned in place, in the decoder's own copy.
+/// Borrowed for the time of one decode, and only read: it may be the record itself.
 struct ScannedDocument {
-  let base: UnsafeMutablePointer<UInt8>
+  let base: UnsafePointer<UInt8>
   let nodes: UnsafePointer<tw_json_node>
-  let slots: UnsafePointer<Int32>
+  let slots: UnsafePointer<UInt32>
+  /// For text that is not as clean as it has to be.
+  let arena: UnsafeMutablePointer<PaddedArena>
   let limits: DecodeLimits
   let currencies: CurrencyTable
 
@@ -15,16 +17,17 @@ struct ScannedDocument {
   /// The node in a slot; nil when the field is absent or null.
   @inline(__always)
   func node(_ slot: Int) -> Node? {
-    let index = slots[slot]
-    if index < 0 || isNull(nodes + Int(index)) { return nil }
-    return nodes + Int(index)
+    let index = Int(slots[slot])
+    // 0 is the top level, no field.
+    if index == 0 || isNull(nodes + index) { return nil }
+    return nodes + index
   }
 
   func isKind(_ node: Node, _ kind: some BinaryInteger) -> Bool { Int(node.pointee.kind) == Int(kind) }
   func isNull(_ node: Node) -> Bool { isKind(node, TW_JSON_NULL) }
 
   func slice(_ node: Node) -> ByteSlice {
-    ByteSlice(base: UnsafePointer(base + Int(node.pointee.at)), count: Int(node.pointee.length))
+    ByteSlice(base: base + Int(node.pointee.at), count: Int(node.pointee.length))
   }
 
   // MARK: text
@@ -47,9 +50,43 @@ struct ScannedDocument {
   /// Text in the spelling of `Spelling`, so that spellings fall together.
   func cleaned(_ node: Node?, wrong: RejectReason = .badField) throws(RejectReason) -> ByteSlice {
     let text = try text(node, limit: limits.maxTextBytes, wrong: wrong)
+    guard let start = text.base, !text.isEmpty else { return .empty }
+    // Mostly it is clean.
+    if start[0] > 0x20, start[text.count - 1] > 0x20, Self.isLowerASCII(text) { return text }
+    return cleanedCopy(of: text)
+  }
+
+  /// Whether no byte is a capital letter or outside ASCII: eight of them at a time. The text is padded.
+  @inline(__always)
+  private static func isLowerASCII(_ text: ByteSlice) -> Bool {
+    guard let start = text.base.map({ UnsafeRawPointer($0) }) else { return true }
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    func marks(_ word: UInt64) -> UInt64 {
+      // Adding carries a byte of ASCII into its highest bit from a certain letter on.
+      let low = word & (0x7f * ones)
+      let fromA = low &+ UInt64(0x80 - UInt8(ascii: "A")) &* ones
+      let behindZ = low &+ UInt64(0x80 - UInt8(ascii: "Z") - 1) &* ones
+      return word | (fromA & ~behindZ)
+    }
+    var found: UInt64 = 0
+    var place = 0
+    while place + 8 <= text.count {
+      found |= marks(start.loadUnaligned(fromByteOffset: place, as: UInt64.self))
+      place &+= 8
+    }
+    if place < text.count {
+      let last = start.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+      found |= marks(last & ((1 &<< (8 &* UInt64(text.count &- place))) &- 1))
+    }
+    return found & (0x80 * ones) == 0
+  }
+
+  private func cleanedCopy(of text: ByteSlice) -> ByteSlice {
     guard let start = text.base else { return .empty }
-    var low = Int(bitPattern: start) - Int(bitPattern: base)
-    var high = low + text.count
+    let base = arena.pointee.take(text.count)
+    base.update(from: start, count: text.count)
+    var low = 0
+    var high = text.count
     while low < high, base[low] <= 0x20 { low += 1 }
     while low < high, base[high - 1] <= 0x20 { high -= 1 }
     // Without a branch in it, so that 16 bytes are done at once.

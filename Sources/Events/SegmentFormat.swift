@@ -248,7 +248,7 @@ extension ScannedDocument {
   func child(_ name: String, of object: Node) -> Node? {
     var i = index(of: object) + 1
     while i < Int(object.pointee.next) {
-      let key = ByteSlice(base: UnsafePointer(base + Int(nodes[i].key_at)), count: Int(nodes[i].key_length))
+      let key = ByteSlice(base: base + Int(nodes[i].key_at), count: Int(nodes[i].key_length))
       if key.equals(name) { return isNull(nodes + i) ? nil : nodes + i }
       i = Int(nodes[i].next)
     }

@@ -63,7 +63,7 @@ public struct CallgrindProfile: Sendable {
     let plain = symbol.drop { $0 == "_" }
     func begins(_ prefixes: String...) -> Bool { prefixes.contains { plain.hasPrefix($0) } }
     if begins("swift", "Z", "ZN5swift"), plain.contains("swift") { return "Swift runtime" }
-    if plain.contains("simdjson") || begins("tw_json") { return "JSON scan" }
+    if plain.contains("simdjson") || plain.contains("tw_json") { return "JSON scan" }
     if begins("XXH", "tw_xxh") { return "hashing" }
     if begins(
       "malloc", "int_malloc", "int_free", "int_realloc", "free", "cfree", "libc_malloc", "libc_free", "libc_calloc",
