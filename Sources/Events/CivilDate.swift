@@ -36,12 +36,11 @@ public struct CivilDate: Hashable, Comparable, Sendable {
 
   /// Days since 1970-01-01; meaningful for valid dates with |year| < 10^9.
   @inlinable public var daysSinceEpoch: Int {
+    // Years are counted from 1 March here too. Shifts round down, also below the year 0.
     let shiftedYear = month <= 2 ? year - 1 : year
-    let era = floorDivide(shiftedYear, 400)
-    let yearOfEra = shiftedYear - era * 400
+    let century = floorDivide(shiftedYear, 100)
     let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
-    let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-    return era * 146_097 + dayOfEra - 719_468
+    return 365 * shiftedYear + shiftedYear >> 2 - century + century >> 2 + dayOfYear - 719_468
   }
 
   /// Whether the calendar has this date.

@@ -11,6 +11,35 @@ struct DecimalToken {
 
   /// By the number grammar of RFC 8259 over the whole token, else nil.
   init?(_ token: UnsafeBufferPointer<UInt8>) {
+    if !takeShort(token) {
+      guard takeAny(token) else { return nil }
+    }
+  }
+
+  /// Digits, with a point between them or not, that are all kept: as nearly all amounts are written. False, and nothing is
+  /// taken, when it is anything else.
+  private mutating func takeShort(_ token: UnsafeBufferPointer<UInt8>) -> Bool {
+    let count = token.count
+    guard count > 0, count <= 18, let start = token.baseAddress else { return false }
+    var value: UInt64 = 0
+    var point = count
+    for i in 0..<count {
+      let digit = start[i] &- UInt8(ascii: "0")
+      if digit <= 9 {
+        value = value &* 10 &+ UInt64(digit)
+      } else {
+        guard start[i] == UInt8(ascii: "."), point == count else { return false }
+        point = i
+      }
+    }
+    guard point > 0, point != count - 1 else { return false }
+    if start[0] == UInt8(ascii: "0"), point > 1 { return false }
+    digits = value
+    if point < count { exponent = point &+ 1 &- count }
+    return true
+  }
+
+  private mutating func takeAny(_ token: UnsafeBufferPointer<UInt8>) -> Bool {
     let count = token.count
     var i = 0
     func isDigit(_ i: Int) -> Bool { i < count && token[i] >= UInt8(ascii: "0") && token[i] <= UInt8(ascii: "9") }
@@ -18,15 +47,15 @@ struct DecimalToken {
       isNegative = true
       i += 1
     }
-    guard isDigit(i) else { return nil }
-    if token[i] == UInt8(ascii: "0"), isDigit(i + 1) { return nil }
+    guard isDigit(i) else { return false }
+    if token[i] == UInt8(ascii: "0"), isDigit(i + 1) { return false }
     while isDigit(i) {
       push(token[i], fraction: false)
       i += 1
     }
     if i < count, token[i] == UInt8(ascii: ".") {
       i += 1
-      guard isDigit(i) else { return nil }
+      guard isDigit(i) else { return false }
       while isDigit(i) {
         push(token[i], fraction: true)
         i += 1
@@ -39,7 +68,7 @@ struct DecimalToken {
         negative = token[i] == UInt8(ascii: "-")
         i += 1
       }
-      guard isDigit(i) else { return nil }
+      guard isDigit(i) else { return false }
       var value = 0
       while isDigit(i) {
         // Beyond this the value is 0 or too large whatever the digits: a token is far shorter than 10^9.
@@ -48,7 +77,7 @@ struct DecimalToken {
       }
       exponent += negative ? -value : value
     }
-    guard i == count else { return nil }
+    return i == count
   }
 
   private mutating func push(_ character: UInt8, fraction: Bool) {
@@ -82,6 +111,7 @@ struct DecimalToken {
   /// The value when it is a whole number of at most `limit` (< 10^18) and not negative; "2.0" and "1e3" are whole.
   func whole(limit: UInt64) -> UInt64? {
     if digits == 0 { return 0 }
+    if exponent == 0, !isNegative, !sticky { return digits <= limit ? digits : nil }
     guard !isNegative, !sticky, let value = scaled(byPowerOfTen: 0, limit: limit) else { return nil }
     if exponent < 0 {
       guard -exponent < 19, digits % powersOfTen[-exponent] == 0 else { return nil }
@@ -90,5 +120,9 @@ struct DecimalToken {
   }
 }
 
-/// 10^0 ... 10^19.
-let powersOfTen: [UInt64] = (0...19).map { n in (0..<n).reduce(UInt64(1)) { power, _ in power * 10 } }
+/// 10^0 ... 10^19. Written out: what is computed is behind a check, at each use, of whether it was.
+let powersOfTen: [UInt64] = [
+  1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000,
+  1_000_000_000_000, 10_000_000_000_000, 100_000_000_000_000, 1_000_000_000_000_000, 10_000_000_000_000_000,
+  100_000_000_000_000_000, 1_000_000_000_000_000_000, 10_000_000_000_000_000_000,
+]

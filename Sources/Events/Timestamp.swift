@@ -5,6 +5,10 @@ extension Instant {
   /// microseconds). A leap second, 23:59:60 UTC, is the first second of the next day. Nil when it is anything else, the
   /// date does not exist, or there is no offset.
   public init?(rfc3339 text: UnsafeBufferPointer<UInt8>) {
+    if let instant = Instant(milliseconds: text) {
+      self = instant
+      return
+    }
     let count = text.count
     guard count >= 20, let base = text.baseAddress else { return nil }
     func two(_ at: Int) -> Int {
@@ -58,6 +62,39 @@ extension Instant {
     let seconds = date.daysSinceEpoch * 86_400 + hour * 3600 + minute * 60 + second - offset
     if second == 60, floorDivide(seconds, 86_400) * 86_400 != seconds { return nil }
     self.init(microseconds: Int64(seconds) * 1_000_000 + Int64(micros))
+  }
+
+  /// The one form that most senders write, `2026-03-01T00:00:48.082Z`, eight characters at a time; nil for all others, also
+  /// wrong ones and leap seconds.
+  @inline(__always)
+  private init?(milliseconds text: UnsafeBufferPointer<UInt8>) {
+    guard text.count == 24, let base = UnsafeRawPointer(text.baseAddress) else { return nil }
+    func word(_ place: Int, like form: StaticString, _ room: UInt64, _ wrong: inout UInt64) -> UInt64 {
+      let form = UnsafeRawPointer(form.utf8Start).loadUnaligned(as: UInt64.self)
+      // Digits become their values, all else 0. `room` added to what is more sets a byte's highest bit.
+      let word = base.loadUnaligned(fromByteOffset: place, as: UInt64.self) ^ form
+      wrong |= word | (word &+ room)
+      return word
+    }
+    // A digit is at most 9, and 9 + 0x76 is the last that does not; of other characters 0 + 0x7f.
+    var wrong: UInt64 = 0
+    let yearMonth = word(0, like: "0000-00-", 0x7f76_767f_7676_7676, &wrong)
+    let dayTime = word(8, like: "00T00:00", 0x7676_7f76_767f_7676, &wrong)
+    let rest = word(16, like: ":00.000Z", 0x7f76_7676_7f76_767f, &wrong)
+    guard wrong & 0x8080_8080_8080_8080 == 0 else { return nil }
+    /// At each place the number of two digits that begins there.
+    func pairs(_ word: UInt64) -> UInt64 { word &* 10 &+ word >> 8 }
+    func at(_ place: UInt64, _ word: UInt64) -> Int { Int(word &>> (place &* 8) & 0xff) }
+    let date = CivilDate(
+      year: at(0, pairs(yearMonth)) &* 100 &+ at(2, pairs(yearMonth)), month: at(5, pairs(yearMonth)),
+      day: at(0, pairs(dayTime)))
+    let hour = at(3, pairs(dayTime))
+    let minute = at(6, pairs(dayTime))
+    let second = at(1, pairs(rest))
+    guard date.isValid, hour < 24, minute < 60, second < 60 else { return nil }
+    let seconds = date.daysSinceEpoch &* 86_400 &+ hour &* 3600 &+ minute &* 60 &+ second
+    let milliseconds = at(4, pairs(rest)) &* 10 &+ at(6, rest)
+    self.init(microseconds: Int64(seconds &* 1000 &+ milliseconds) &* 1000)
   }
 
   /// Whole milliseconds since 1970, in decimal digits with an optional minus; at most 15 digits.
