@@ -11,9 +11,8 @@ final class DecodedBatch {
     /// Why it is not an event; `event` then means nothing.
     var rejected: RejectReason?
     var event = Event()
-    /// In `bytes`.
-    var start = 0
-    var count = 0
+    /// As it was read, in `memory`: a dead letter keeps it.
+    var bytes = UnsafeRawBufferPointer(start: nil, count: 0)
   }
 
   private(set) var count = 0
@@ -26,13 +25,16 @@ final class DecodedBatch {
   /// Where the clock stands behind each line: never goes back.
   let clocks: UnsafeMutableBufferPointer<Instant>
   private var decoder: EventDecoder
-  /// The lines as they were read: a dead letter keeps them.
-  private var bytes: UnsafeMutableRawBufferPointer
-  private var used = 0
+  /// Where its lines are read into.
+  var memory: LineMemory
   /// Bytes of the input files read when it was full.
   var position = 0
   /// Engine threads that have not given it back yet.
   private let users = Shared(0)
+
+  /// Of its memory for each line that it has room for. What is shorter fills the lines first, what is longer the memory: not
+  /// much more than an event takes, so that what one thread writes is still near when another reads it.
+  private static let bytesPerLine = 128
 
   init(lines: Int, decoder: EventDecoder) {
     let lines = max(1, lines)
@@ -43,14 +45,13 @@ final class DecodedBatch {
     clocks = .allocate(capacity: lines)
     clocks.initialize(repeating: .distantPast)
     self.decoder = decoder
-    bytes = .allocate(byteCount: 1 << 20, alignment: 64)
+    memory = LineMemory(bytes: lines * Self.bytesPerLine)
   }
 
   deinit {
     lines.deallocate()
     hashes.deallocate()
     clocks.deallocate()
-    bytes.deallocate()
   }
 
   var isFull: Bool { count == lines.count }
@@ -58,44 +59,33 @@ final class DecodedBatch {
   /// Number of the line behind its last one.
   var endLine: Int64 { firstLine + Int64(count) }
 
-  func removeAll(firstLine: Int64) {
-    self.firstLine = firstLine
+  /// Begins where `before` ends.
+  func begin(after before: DecodedBatch) {
+    firstLine = before.endLine
     count = 0
-    used = 0
     decoder.reset()
+    memory.begin(after: before.memory)
   }
 
-  /// Takes in a line; there is room.
+  /// Takes in a line, the last that its memory gave out; there is room.
   func append(_ line: UnsafeRawBufferPointer, ceiling: Instant, clock: inout LineClock) {
-    if used + line.count > bytes.count {
-      let larger = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: max(bytes.count * 2, used + line.count), alignment: 64)
-      larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<used]))
-      bytes.deallocate()
-      bytes = larger
-    }
-    UnsafeMutableRawBufferPointer(rebasing: bytes[used..<used + line.count]).copyMemory(from: line)
+    memory.keep()
     let origin = Origin(topic: 0, partition: 0, offset: endLine)
-    lines[count].start = used
-    lines[count].count = line.count
-    let rejected = decoder.decode(line, key: nil, origin: origin, ceiling: ceiling, into: &lines[count].event)
-    lines[count].rejected = rejected
-    lines[count].event.origin = origin
+    let place = lines.baseAddress.unsafelyUnwrapped + count
+    place.pointee.bytes = line
+    let rejected = decoder.decodeInPlace(line, origin: origin, ceiling: ceiling, into: &place.pointee.event)
+    place.pointee.rejected = rejected
     if rejected == nil {
       hashes[count] = EngineTask.hash(
-        ofCustomer: UnsafeRawBufferPointer(lines[count].event.customer.buffer), seed: Replay.seed)
-      clocks[count] = clock.pass(lines[count].event.time)
+        ofCustomer: UnsafeRawBufferPointer(place.pointee.event.customer.buffer), seed: Replay.seed)
+      clocks[count] = clock.pass(place.pointee.event.time)
     } else {
+      place.pointee.event.origin = origin
       // Spread by line, so that a file of nothing else is not one thread's work.
       hashes[count] = UInt64(bitPattern: origin.offset) &* 0x9E37_79B9_7F4A_7C15
       clocks[count] = clock.now
     }
-    used += line.count
     count += 1
-  }
-
-  func bytes(of line: borrowing Line) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(rebasing: bytes[line.start..<line.start + line.count])
   }
 
   // MARK: Shared by the engine threads

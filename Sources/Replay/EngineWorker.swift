@@ -121,7 +121,7 @@ struct EngineWorker: ~Copyable {
       result.rejected[reason, default: 0] += 1
       DeadLetter.encode(
         reason: reason, origin: line.pointee.event.origin, topicName: options.topic, key: nil,
-        payload: batch.bytes(of: line.pointee), brokerTimestamp: nil, emittedAt: task.clock,
+        payload: line.pointee.bytes, brokerTimestamp: nil, emittedAt: task.clock,
         maxPayloadBytes: options.maxDeadLetterBytes, into: &task.outputs)
     }
     try mark(.line(batch.firstLine + Int64(place)))

@@ -41,17 +41,20 @@ struct ReadingStage {
     guard var batch = free.take() else { return }
     for path in options.inputs {
       var reader = try LineReader(path: path)
-      var more = true
-      while more {
-        more = try reader.next { line in
-          if !line.isEmpty { batch.append(line, ceiling: options.ceiling, clock: &clock) }
+      reading: while true {
+        switch try reader.next(in: &batch.memory) {
+        case .line(let line):
+          if line.isEmpty { continue }
+          batch.append(line, ceiling: options.ceiling, clock: &clock)
+          if !batch.isFull { continue }
+        case .full: break
+        case .end: break reading
         }
-        guard batch.isFull else { continue }
         batch.position = before + reader.position
-        let end = batch.endLine
-        guard full.put(batch), let next = free.take() else { return }
+        guard let next = free.take() else { return }
+        next.begin(after: batch)
+        guard full.put(batch) else { return }
         batch = next
-        batch.removeAll(firstLine: end)
       }
       before += reader.fileBytes
     }
