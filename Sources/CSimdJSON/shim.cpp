@@ -118,21 +118,27 @@ long unescape(char *p, char *end) {
   return out - start;
 }
 
-// Kept out of the walk, whose values shall stay in registers: what is rare, and what is long.
-#define TW_APART __attribute__((noinline))
+// Kept out of the walk, whose values shall stay in registers, also over such a call: what is rare, and what is long.
+#define TW_APART __attribute__((noinline, preserve_most))
 #define TW_LIKELY(condition) __builtin_expect(condition, true)
 
-// What a token that is neither a string nor a bracket is; 0 for nothing. `*end`, the start of the next token, becomes its end.
-TW_APART uint8_t scalar_kind(const char *start, const char **end) {
-  while (is_space((*end)[-1])) --*end;
-  if (is_number(start, *end)) return TW_JSON_NUMBER;
-  const size_t size = size_t(*end - start);
-  if (size == 4 && memcmp(start, "true", 4) == 0) return TW_JSON_TRUE;
-  if (size == 5 && memcmp(start, "false", 5) == 0) return TW_JSON_FALSE;
-  if (size == 4 && memcmp(start, "null", 4) == 0) return TW_JSON_NULL;
-  return 0;
+struct Scalar {
+  uint32_t length;
+  uint8_t kind;
+};
+
+// A token that is neither a string nor a bracket, up to the start of the next one; of kind 0 when it is nothing.
+TW_APART Scalar read_scalar(const char *start, const char *end) {
+  while (is_space(end[-1])) end--;
+  const uint32_t size = uint32_t(end - start);
+  if (is_number(start, end)) return {size, TW_JSON_NUMBER};
+  if (size == 4 && memcmp(start, "true", 4) == 0) return {size, TW_JSON_TRUE};
+  if (size == 5 && memcmp(start, "false", 5) == 0) return {size, TW_JSON_FALSE};
+  if (size == 4 && memcmp(start, "null", 4) == 0) return {size, TW_JSON_NULL};
+  return {size, 0};
 }
 
+// A string's size, given the position of its quote and of the next token; -1 when an escape is wrong.
 TW_APART int64_t any_string_size(char *document, uint32_t quote, uint32_t next, bool escapes) {
   uint32_t end = next;
   while (document[end - 1] != '"' && is_space(document[end - 1])) end--;
@@ -143,12 +149,14 @@ TW_APART int64_t any_string_size(char *document, uint32_t quote, uint32_t next, 
   return size;
 }
 
-// A string's size, given the position of its quote and of the next token; -1 when an escape is wrong.
-inline __attribute__((always_inline)) int64_t string_size(char *document, uint32_t quote, uint32_t next, bool escapes) {
+template <bool escapes>
+inline __attribute__((always_inline)) int64_t string_size(char *document, uint32_t quote, uint32_t next) {
   // Mostly its other quote is just before the next token.
-  if (TW_LIKELY(document[next - 1] == '"' && next - quote >= 2 && !escapes)) return next - quote - 2;
+  if (TW_LIKELY(!escapes && document[next - 1] == '"' && next - quote >= 2)) return next - quote - 2;
   return any_string_size(document, quote, next, escapes);
 }
+
+TW_APART bool is_equal(const char *a, const char *b, uint32_t length) { return memcmp(a, b, length) == 0; }
 
 // Of a key: its first and its last eight bytes as numbers, which overlap or leave some out; of a shorter key all its bytes in
 // `head`. With the length they are the whole of a key of at most 16 bytes. Reads beyond a short key, into the padding at most.
@@ -224,7 +232,7 @@ inline __attribute__((always_inline)) const Field *find_field(const tw_json_pars
   while (true) {
     const Field *field = &parser->fields[at];
     if (TW_LIKELY(field->tag == tag && field->head == words.head && field->tail == words.tail) &&
-        (TW_LIKELY(length <= 16) || memcmp(field->name, key, length) == 0))
+        (TW_LIKELY(length <= 16) || is_equal(field->name, key, length)))
       return field;
     if (field->tag == 0) return nullptr;
     at = (at + 1) & parser->fields_mask;
@@ -300,6 +308,109 @@ extern "C" void tw_json_parser_free(tw_json_parser *parser) {
   delete parser;
 }
 
+namespace tw_json {
+namespace {
+
+// Over the structural index, from the top-level object's bracket on.
+template <bool escapes>
+int walk(tw_json_parser *parser, char *document, const uint32_t *next, const uint32_t *end, tw_json_node *nodes,
+         uint32_t *slots) {
+  uint32_t count = 0;           // nodes written
+  Open open[kMaxDepth + 1];     // containers, with one around all
+  Open *inner = open;
+  *inner = {0, 0, false};
+  uint8_t opens = 1;            // the scope that begins if the next value is an object
+  tw_json_node *node;
+
+element: {
+  if (next >= end) return TW_JSON_MALFORMED;
+  if (count >= parser->max_nodes) return TW_JSON_TOO_MANY_NODES;
+  node = &nodes[count];
+  node->key_at = TW_JSON_NO_KEY;
+  node->key_length = 0;
+  node->parent = inner->node;
+}
+
+value: {
+  const uint32_t start = *next++;
+  const char c = document[start];
+  node->next = ++count;
+  if (TW_LIKELY(c == '"')) {
+    node->kind = TW_JSON_STRING;
+    node->at = start + 1;
+    const int64_t size = string_size<escapes>(document, start, *next);
+    if (size < 0) return TW_JSON_MALFORMED;
+    node->length = uint32_t(size);
+  } else if (c == '{' || c == '[') {
+    if (inner - open >= parser->max_depth) return TW_JSON_TOO_DEEP;
+    node->at = start;
+    node->kind = c == '{' ? TW_JSON_OBJECT : TW_JSON_ARRAY;
+    *++inner = {count - 1, c == '{' ? opens : uint8_t(0), c == '{'};
+    if (next >= end) return TW_JSON_MALFORMED;
+    if (document[*next] == (c == '{' ? '}' : ']')) { next++; goto close; }
+    if (c == '{') goto key;
+    opens = 0;
+    goto element;
+  } else {
+    const Scalar scalar = read_scalar(document + start, document + *next);
+    node->at = start;
+    node->kind = scalar.kind;
+    node->length = scalar.length;
+    if (scalar.kind == 0) return TW_JSON_MALFORMED;
+  }
+}
+
+after_value: {
+  if (next >= end) return TW_JSON_MALFORMED;
+  const char c = document[*next++];
+  if (TW_LIKELY(c == ',')) {
+    if (TW_LIKELY(inner->is_object)) goto key;
+    opens = 0;
+    goto element;
+  }
+  if (c == (inner->is_object ? '}' : ']')) goto close;
+  return TW_JSON_MALFORMED;
+}
+
+key: {
+  if (end - next < 3) return TW_JSON_MALFORMED;  // itself, the colon and a value
+  const uint32_t quote = next[0];
+  const uint32_t colon = next[1];
+  if (document[quote] != '"' || document[colon] != ':') return TW_JSON_MALFORMED;
+  const int64_t size = string_size<escapes>(document, quote, colon);
+  if (size < 0) return TW_JSON_MALFORMED;
+  if (count >= parser->max_nodes) return TW_JSON_TOO_MANY_NODES;
+  next += 2;
+  node = &nodes[count];
+  node->key_at = quote + 1;
+  node->key_length = uint32_t(size);
+  node->parent = inner->node;
+  // A scope begins once at most in a document, or its name would have been there twice. So a slot that is taken says that
+  // this object had the field already.
+  const Field *field = inner->scope ? find_field(parser, document + quote + 1, uint32_t(size), inner->scope) : nullptr;
+  if (TW_LIKELY(field != nullptr)) {
+    if (slots[field->slot]) return TW_JSON_DUPLICATE_KEY;
+    slots[field->slot] = count;
+    opens = field->opens;
+  } else {
+    if (!is_first(parser, document, nodes, count)) return TW_JSON_DUPLICATE_KEY;
+    opens = 0;
+  }
+  goto value;
+}
+
+close: {
+  tw_json_node *closed = &nodes[inner->node];
+  closed->length = next[-1] + 1 - closed->at;
+  closed->next = count;
+  if (--inner > open) goto after_value;
+  return next == end ? int(count) : TW_JSON_MALFORMED;
+}
+}
+
+}  // namespace
+}  // namespace tw_json
+
 extern "C" int tw_json_scan(tw_json_parser *parser, char *document, size_t length, bool escapes, tw_json_node *nodes,
                             uint32_t *slots) {
   if (length == 0) return TW_JSON_EMPTY;
@@ -321,103 +432,8 @@ extern "C" int tw_json_scan(tw_json_parser *parser, char *document, size_t lengt
 
   if (document[index[0]] != '{') return what_else(document, length);
 
-  const uint32_t *next = index;  // structural index
-  const uint32_t *const end = index + total;
-  uint32_t count = 0;  // nodes written
-  int depth = 0;       // open containers
-  Open open[kMaxDepth];
-  Open inner = {0, 0, false};  // the innermost of them
-  uint8_t opens = 1;           // the scope that begins if the next value is an object
-  tw_json_node *node;
-
-element: {
-  if (next >= end) return TW_JSON_MALFORMED;
-  if (count >= parser->max_nodes) return TW_JSON_TOO_MANY_NODES;
-  node = &nodes[count];
-  node->key_at = TW_JSON_NO_KEY;
-  node->key_length = 0;
-  node->parent = inner.node;
-}
-
-value: {
-  const uint32_t start = *next++;
-  const char c = document[start];
-  node->next = ++count;
-  if (TW_LIKELY(c == '"')) {
-    node->kind = TW_JSON_STRING;
-    node->at = start + 1;
-    const int64_t size = string_size(document, start, *next, escapes);
-    if (size < 0) return TW_JSON_MALFORMED;
-    node->length = uint32_t(size);
-  } else if (c == '{' || c == '[') {
-    if (depth >= parser->max_depth) return TW_JSON_TOO_DEEP;
-    node->at = start;
-    node->kind = c == '{' ? TW_JSON_OBJECT : TW_JSON_ARRAY;
-    inner = {count - 1, c == '{' ? opens : uint8_t(0), c == '{'};
-    open[depth++] = inner;
-    if (next >= end) return TW_JSON_MALFORMED;
-    if (document[*next] == (c == '{' ? '}' : ']')) { next++; goto close; }
-    if (c == '{') goto key;
-    opens = 0;
-    goto element;
-  } else {
-    const char *stop = document + *next;
-    node->at = start;
-    node->kind = scalar_kind(document + start, &stop);
-    node->length = uint32_t(stop - (document + start));
-    if (node->kind == 0) return TW_JSON_MALFORMED;
-  }
-}
-
-after_value: {
-  if (next >= end) return TW_JSON_MALFORMED;
-  const char c = document[*next++];
-  if (TW_LIKELY(c == ',')) {
-    if (TW_LIKELY(inner.is_object)) goto key;
-    opens = 0;
-    goto element;
-  }
-  if (c == (inner.is_object ? '}' : ']')) goto close;
-  return TW_JSON_MALFORMED;
-}
-
-key: {
-  if (end - next < 3) return TW_JSON_MALFORMED;  // itself, the colon and a value
-  const uint32_t quote = next[0];
-  const uint32_t colon = next[1];
-  if (document[quote] != '"' || document[colon] != ':') return TW_JSON_MALFORMED;
-  const int64_t size = string_size(document, quote, colon, escapes);
-  if (size < 0) return TW_JSON_MALFORMED;
-  if (count >= parser->max_nodes) return TW_JSON_TOO_MANY_NODES;
-  next += 2;
-  node = &nodes[count];
-  node->key_at = quote + 1;
-  node->key_length = uint32_t(size);
-  node->parent = inner.node;
-  // A scope begins once at most in a document, or its name would have been there twice. So a slot that is taken says that
-  // this object had the field already.
-  const Field *field = inner.scope ? find_field(parser, document + quote + 1, uint32_t(size), inner.scope) : nullptr;
-  if (TW_LIKELY(field != nullptr)) {
-    if (slots[field->slot]) return TW_JSON_DUPLICATE_KEY;
-    slots[field->slot] = count;
-    opens = field->opens;
-  } else {
-    if (!is_first(parser, document, nodes, count)) return TW_JSON_DUPLICATE_KEY;
-    opens = 0;
-  }
-  goto value;
-}
-
-close: {
-  tw_json_node *closed = &nodes[inner.node];
-  closed->length = next[-1] + 1 - closed->at;
-  closed->next = count;
-  if (--depth > 0) {
-    inner = open[depth - 1];
-    goto after_value;
-  }
-  return next == end ? int(count) : TW_JSON_MALFORMED;
-}
+  return escapes ? walk<true>(parser, document, index, index + total, nodes, slots)
+                 : walk<false>(parser, document, index, index + total, nodes, slots);
 }
 
 int tw_double_shortest(double value, char *target) {

@@ -43,7 +43,8 @@ typedef struct {
   uint32_t length;    // strings: unescaped, without quotes; containers: to the closing bracket, inclusive
   uint32_t parent;    // index of the node that holds this one; 0 for the top level itself
   uint32_t next;      // index of the first node after this value and all it holds
-  uint8_t kind;
+  uint32_t kind;
+  uint32_t reserved;
 } tw_json_node;
 
 // A key that is looked for: by its name in the objects of one scope. Scope 1 is the top level; the value of a field that `opens`
