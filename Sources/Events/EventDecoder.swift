@@ -14,20 +14,21 @@ public enum WireFormat: String, CaseIterable, Sendable {
 /// Slices of decoded events point into the decoder's arena and stay valid until `reset()` or the decoder's end.
 /// In a steady state nothing is allocated.
 public struct EventDecoder {
-  public let format: WireFormat
-  public let limits: DecodeLimits
   private let currencies: CurrencyTable
-  private let buffers: DecoderBuffers
+  private let owner: DecoderMemoryOwner
+  private let memory: UnsafeMutablePointer<DecoderMemory>
+
+  public var format: WireFormat { memory.pointee.format }
+  public var limits: DecodeLimits { memory.pointee.limits }
 
   public init(format: WireFormat, limits: DecodeLimits = DecodeLimits(), currencies: CurrencyTable) {
-    self.format = format
-    self.limits = limits
     self.currencies = currencies
-    buffers = DecoderBuffers(format: format, limits: limits)
+    owner = DecoderMemoryOwner(DecoderMemory(format: format, limits: limits))
+    memory = owner.memory
   }
 
   /// Starts a new batch: the slices of all events decoded so far become invalid, their memory is used again.
-  public mutating func reset() { buffers.arena.pointee.reset() }
+  public mutating func reset() { memory.pointee.arena.reset() }
 
   /// Decodes one record.
   /// - Parameters:
@@ -40,6 +41,8 @@ public struct EventDecoder {
     _ payload: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer?, origin: Origin, ceiling: Instant,
     into event: inout Event
   ) -> RejectReason? {
+    // Nothing else says that what it owns is still needed.
+    defer { withExtendedLifetime(owner) {} }
     do {
       try decodeOrThrow(payload, key: key, isPadded: false, ceiling: ceiling, into: &event)
     } catch {
@@ -58,6 +61,7 @@ public struct EventDecoder {
   public mutating func decodeInPlace(
     _ payload: UnsafeRawBufferPointer, origin: Origin, ceiling: Instant, into event: inout Event
   ) -> RejectReason? {
+    defer { withExtendedLifetime(owner) {} }
     do {
       try decodeOrThrow(payload, key: nil, isPadded: true, ceiling: ceiling, into: &event)
     } catch {
@@ -72,27 +76,26 @@ public struct EventDecoder {
     into event: inout Event
   ) throws(RejectReason) {
     guard let source = payload.baseAddress, payload.count > 0 else { throw .recordEmpty }
-    if payload.count > limits.maxRecordBytes { throw .recordTooLarge }
+    if payload.count > memory.pointee.limits.maxRecordBytes { throw .recordTooLarge }
     // Strings with escapes are unescaped where they are.
     let escapes = memchr(source, Int32(UInt8(ascii: "\\")), payload.count) != nil
     var record = UnsafeMutablePointer(mutating: source.assumingMemoryBound(to: UInt8.self))
     if escapes || !isPadded {
-      let copy = buffers.arena.pointee.take(payload.count)
+      let copy = memory.pointee.arena.take(payload.count)
       copy.update(from: record, count: payload.count)
       record = copy
     }
     let count = record.withMemoryRebound(to: CChar.self, capacity: payload.count) {
-      tw_json_scan(buffers.parser, $0, payload.count, escapes, buffers.nodes, buffers.slots)
+      tw_json_scan(
+        memory.pointee.parser, $0, payload.count, escapes, memory.pointee.nodes, memory.pointee.slots)
     }
     if count < 0 { throw RejectReason(scanCode: count) }
 
     event = Event()
-    let document = ScannedDocument(
-      base: UnsafePointer(record), nodes: UnsafePointer(buffers.nodes), slots: UnsafePointer(buffers.slots),
-      arena: buffers.arena, limits: limits, currencies: currencies)
-    switch format {
-    case .native: try NativeFormat.decode(document, names: buffers.names, into: &event)
-    case .segment: try SegmentFormat.decode(document, names: buffers.names, into: &event)
+    let document = ScannedDocument(base: UnsafePointer(record), memory: memory, currencies: currencies)
+    switch memory.pointee.format {
+    case .native: try NativeFormat.decode(document, into: &event)
+    case .segment: try SegmentFormat.decode(document, into: &event)
     }
     try finish(&event, key: key, ceiling: ceiling)
   }
@@ -100,8 +103,8 @@ public struct EventDecoder {
   /// What holds in every format.
   private func finish(_ event: inout Event, key: UnsafeRawBufferPointer?, ceiling: Instant) throws(RejectReason) {
     if let key, !event.customer.equals(key) { throw .keyMismatch }
-    if event.time > ceiling + limits.maxAhead { throw .timestampInFuture }
-    if event.time < limits.oldest { throw .timestampTooOld }
+    if event.time > ceiling + memory.pointee.limits.maxAhead { throw .timestampInFuture }
+    if event.time < memory.pointee.limits.oldest { throw .timestampTooOld }
     switch event.type {
     case .orderPlaced, .orderCancelled:
       if event.orderHash == 0 { throw .missingOrder }
@@ -133,43 +136,5 @@ extension RejectReason {
     case Int(TW_JSON_EMPTY): self = .recordEmpty
     default: self = .malformedJSON
     }
-  }
-}
-
-/// Memory of one decoder, made once.
-private final class DecoderBuffers {
-  let parser: OpaquePointer
-  let nodes: UnsafeMutablePointer<tw_json_node>
-  let slots: UnsafeMutablePointer<UInt32>
-  let names: EventNames
-  // In raw memory: a property of a class is watched for overlapping accesses, at every one of them.
-  let arena: UnsafeMutablePointer<PaddedArena>
-
-  init(format: WireFormat, limits: DecodeLimits) {
-    let fields: FieldTable
-    switch format {
-    case .native:
-      fields = FieldTable(NativeFormat.fields)
-      names = NativeFormat.names
-    case .segment:
-      fields = FieldTable(SegmentFormat.fields)
-      names = SegmentFormat.names
-    }
-    let maxFields = max(1, limits.maxFields)
-    parser = fields.makeParser(
-      maxBytes: max(0, limits.maxRecordBytes), maxDepth: limits.maxDepth, maxFields: maxFields)
-    nodes = .allocate(capacity: maxFields)
-    slots = .allocate(capacity: fields.slotCount)
-    arena = .allocate(capacity: 1)
-    arena.initialize(to: PaddedArena(longest: max(1, limits.maxRecordBytes)))
-  }
-
-  deinit {
-    tw_json_parser_free(parser)
-    nodes.deallocate()
-    slots.deallocate()
-    arena.pointee.deallocate()
-    arena.deinitialize(count: 1)
-    arena.deallocate()
   }
 }

@@ -38,13 +38,13 @@ enum NativeFormat {
   static var names: EventNames { EventNames(EventType.allCases.map { ($0.name, $0) }) }
 
   static func decode(
-    _ document: ScannedDocument, names: EventNames, into event: inout Event
+    _ document: ScannedDocument, into event: inout Event
   ) throws(RejectReason) {
     event.customer = try document.customer(document.node(Slot.customer))
     if event.customer.isEmpty { throw .missingCustomer }
     let type = try document.cleaned(document.node(Slot.type), wrong: .badType)
     if type.isEmpty { throw .missingType }
-    event.type = names.type(type) ?? .activity
+    event.type = document.type(type) ?? .activity
     guard let time = document.node(Slot.time) else { throw .missingTimestamp }
     event.time = try document.time(time)
 

@@ -5,19 +5,18 @@ import CSimdJSON
 /// Borrowed for the time of one decode, and only read: it may be the record itself.
 struct ScannedDocument {
   let base: UnsafePointer<UInt8>
-  let nodes: UnsafePointer<tw_json_node>
-  let slots: UnsafePointer<UInt32>
-  /// For text that is not as clean as it has to be.
-  let arena: UnsafeMutablePointer<PaddedArena>
-  let limits: DecodeLimits
+  let memory: UnsafeMutablePointer<DecoderMemory>
   let currencies: CurrencyTable
+
+  var nodes: UnsafePointer<tw_json_node> { UnsafePointer(memory.pointee.nodes) }
+  var limits: DecodeLimits { memory.pointee.limits }
 
   typealias Node = UnsafePointer<tw_json_node>
 
   /// The node in a slot; nil when the field is absent or null.
   @inline(__always)
   func node(_ slot: Int) -> Node? {
-    let index = Int(slots[slot])
+    let index = Int(memory.pointee.slots[slot])
     // 0 is the top level, no field.
     if index == 0 || isNull(nodes + index) { return nil }
     return nodes + index
@@ -56,7 +55,7 @@ struct ScannedDocument {
     return cleanedCopy(of: text)
   }
 
-  /// Whether no byte is a capital letter or outside ASCII: eight of them at a time. The text is padded.
+  /// Whether no byte is a capital letter or outside ASCII: eight of them at a time. The text is padded, and not empty.
   @inline(__always)
   private static func isLowerASCII(_ text: ByteSlice) -> Bool {
     guard let start = text.base.map({ UnsafeRawPointer($0) }) else { return true }
@@ -68,22 +67,27 @@ struct ScannedDocument {
       let behindZ = low &+ UInt64(0x80 - UInt8(ascii: "Z") - 1) &* ones
       return word | (fromA & ~behindZ)
     }
-    var found: UInt64 = 0
-    var place = 0
-    while place + 8 <= text.count {
-      found |= marks(start.loadUnaligned(fromByteOffset: place, as: UInt64.self))
-      place &+= 8
-    }
-    if place < text.count {
-      let last = start.loadUnaligned(fromByteOffset: place, as: UInt64.self)
-      found |= marks(last & ((1 &<< (8 &* UInt64(text.count &- place))) &- 1))
+    func word(_ place: Int) -> UInt64 { marks(start.loadUnaligned(fromByteOffset: place, as: UInt64.self)) }
+    var found: UInt64
+    if text.count < 8 {
+      // The text comes first in the word, and its padding is shifted out.
+      let word = start.loadUnaligned(as: UInt64.self)
+      found = marks(word &<< UInt64(64 &- 8 &* text.count))
+    } else {
+      // The last eight may overlap those before.
+      found = word(0) | word(text.count &- 8)
+      var place = 8
+      while place < text.count &- 8 {
+        found |= word(place)
+        place &+= 8
+      }
     }
     return found & (0x80 * ones) == 0
   }
 
   private func cleanedCopy(of text: ByteSlice) -> ByteSlice {
     guard let start = text.base else { return .empty }
-    let base = arena.pointee.take(text.count)
+    let base = memory.pointee.arena.take(text.count)
     base.update(from: start, count: text.count)
     var low = 0
     var high = text.count
@@ -103,6 +107,9 @@ struct ScannedDocument {
   }
 
   func cleaned(_ slot: Int) throws(RejectReason) -> ByteSlice { try cleaned(node(slot)) }
+
+  /// The type of an event of this name, which is cleaned; nil when it is not known.
+  func type(_ name: ByteSlice) -> EventType? { memory.pointee.names.type(name) }
 
   /// An id of a customer: not cleaned, for it must equal the record's key.
   func customer(_ node: Node?) throws(RejectReason) -> ByteSlice {

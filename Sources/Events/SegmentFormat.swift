@@ -95,7 +95,7 @@ enum SegmentFormat {
   static var names: EventNames { EventNames(trackNames) }
 
   static func decode(
-    _ document: ScannedDocument, names: EventNames, into event: inout Event
+    _ document: ScannedDocument, into event: inout Event
   ) throws(RejectReason) {
     event.customer = try document.customer(document.node(Slot.userID))
     if event.customer.isEmpty { event.customer = try document.customer(document.node(Slot.anonymousID)) }
@@ -106,7 +106,7 @@ enum SegmentFormat {
     if type.equals("track") {
       let name = try document.cleaned(document.node(Slot.event), wrong: .badType)
       if name.isEmpty { throw .missingType }
-      event.type = names.type(name) ?? .activity
+      event.type = document.type(name) ?? .activity
     } else if type.equals("identify") {
       event.type = .profileUpdate
       profile(document, into: &event)

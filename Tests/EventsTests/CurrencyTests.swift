@@ -36,6 +36,19 @@ import Testing
     #expect(throws: reason) { try convert(text) }
   }
 
+  /// An exponent of 0 has the digits read the general way.
+  @Test func shortAmountsAreReadLikeOthers() throws {
+    var random = SplitMix64(seed: 3)
+    for _ in 0..<20_000 {
+      let text = String(
+        (0..<Int.random(in: 0...20, using: &random)).map { _ in "00123456789.-".randomElement(using: &random) ?? "0" })
+      func outcome(_ text: String) throws -> Result<Int64, RejectReason> {
+        do { return .success(try convert(text)) } catch let reason as RejectReason { return .failure(reason) }
+      }
+      #expect(try outcome(text) == outcome(text + "e0"), "\(text)")
+    }
+  }
+
   @Test func otherCurrencies() throws {
     #expect(try convert("10.01", "USD") == 7_257)  // 72.5725: half of a cent to even
     #expect(try convert("1000", "JPY") == 4_800)

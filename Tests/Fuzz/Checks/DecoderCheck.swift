@@ -29,6 +29,11 @@ enum DecoderCheck {
     guard let currencies else { throw FuzzFinding("the currency table of the check is wrong") }
     var decoder = EventDecoder(format: format, limits: limits, currencies: currencies)
     let first = decode(bytes, &decoder)
+    // What follows it must not matter.
+    for behind in [UInt8(ascii: "}"), UInt8(ascii: "\""), 0xff] {
+      let padded = bytes + Array(repeating: behind, count: EventDecoder.padding)
+      try require(decodeInPlace(padded, bytes.count, &decoder) == first, "where it is, it is another event")
+    }
     switch first {
     case .failure(let reason): try require(!reason.message.isEmpty, "\(reason.rawValue) has no message")
     case .success(let event):
@@ -67,6 +72,18 @@ enum DecoderCheck {
     }
     if let reason { return .failure(reason) }
     return .success(PlainEvent(event))
+  }
+
+  private static func decodeInPlace(
+    _ padded: [UInt8], _ count: Int, _ decoder: inout EventDecoder
+  ) -> Result<PlainEvent, RejectReason> {
+    var event = Event()
+    return padded.withUnsafeBytes { bytes in
+      let reason = decoder.decodeInPlace(
+        UnsafeRawBufferPointer(rebasing: bytes[..<count]), origin: Origin(topic: 0, partition: 0, offset: 0),
+        ceiling: ceiling, into: &event)
+      return reason.map { .failure($0) } ?? .success(PlainEvent(event))
+    }
   }
 
   private static func check(_ event: PlainEvent) throws(FuzzFinding) {
