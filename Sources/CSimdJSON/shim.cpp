@@ -152,11 +152,10 @@ TW_APART int64_t any_string_size(char *document, uint32_t quote, uint32_t next, 
 template <bool escapes>
 inline __attribute__((always_inline)) int64_t string_size(char *document, uint32_t quote, uint32_t next) {
   // Mostly its other quote is just before the next token.
-  if (TW_LIKELY(!escapes && document[next - 1] == '"' && next - quote >= 2)) return next - quote - 2;
+  const uint32_t size = next - quote - 2;
+  if (TW_LIKELY(!escapes && document[next - 1] == '"' && int32_t(size) >= 0)) return size;
   return any_string_size(document, quote, next, escapes);
 }
-
-TW_APART bool is_equal(const char *a, const char *b, uint32_t length) { return memcmp(a, b, length) == 0; }
 
 // Of a key: its first and its last eight bytes as numbers, which overlap or leave some out; of a shorter key all its bytes in
 // `head`. With the length they are the whole of a key of at most 16 bytes. Reads beyond a short key, into the padding at most.
@@ -224,19 +223,28 @@ struct tw_json_parser {
 namespace tw_json {
 namespace {
 
+// The field from its place in the table on.
+TW_APART const Field *find_from(const tw_json_parser *parser, uint32_t at, const char *key, uint32_t length, uint8_t scope) {
+  const KeyWords words = key_words(key, length);
+  const uint64_t tag = field_tag(length, scope);
+  for (;; at = (at + 1) & parser->fields_mask) {
+    const Field *field = &parser->fields[at];
+    if (field->tag == 0) return nullptr;
+    if (field->tag == tag && field->head == words.head && field->tail == words.tail &&
+        (length <= 16 || memcmp(field->name, key, length) == 0))
+      return field;
+  }
+}
+
 inline __attribute__((always_inline)) const Field *find_field(const tw_json_parser *parser, const char *key, uint32_t length,
                                                               uint8_t scope) {
   const KeyWords words = key_words(key, length);
   const uint64_t tag = field_tag(length, scope);
-  uint32_t at = uint32_t(field_hash(words, tag) >> parser->fields_shift);
-  while (true) {
-    const Field *field = &parser->fields[at];
-    if (TW_LIKELY(field->tag == tag && field->head == words.head && field->tail == words.tail) &&
-        (TW_LIKELY(length <= 16) || is_equal(field->name, key, length)))
-      return field;
-    if (field->tag == 0) return nullptr;
-    at = (at + 1) & parser->fields_mask;
-  }
+  const uint32_t at = uint32_t(field_hash(words, tag) >> parser->fields_shift);
+  const Field *field = &parser->fields[at];
+  // Mostly it stands there.
+  if (TW_LIKELY(field->tag == tag && field->head == words.head && field->tail == words.tail && length <= 16)) return field;
+  return field->tag == 0 ? nullptr : find_from(parser, at, key, length, scope);
 }
 
 // Whether its object has the key of this node, which is not wanted, for the first time. XXH3, for senders choose these keys: it
