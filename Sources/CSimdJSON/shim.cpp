@@ -249,8 +249,7 @@ inline __attribute__((always_inline)) const Field *find_field(const tw_json_pars
 
 // Whether its object has the key of this node, which is not wanted, for the first time. XXH3, for senders choose these keys: it
 // takes more to make them meet in one place.
-TW_APART bool is_first(tw_json_parser *parser, const char *document, const tw_json_node *nodes,
-                                        uint32_t count) {
+TW_APART bool is_first(tw_json_parser *parser, const char *document, const tw_json_node *nodes, uint32_t count) {
   const tw_json_node *node = &nodes[count];
   const char *key = document + node->key_at;
   const uint64_t generation = uint64_t(parser->generation) << 32;
