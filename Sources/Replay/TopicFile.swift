@@ -15,6 +15,12 @@ package struct TopicFile: ~Copyable {
   /// Lengths and addresses of direct writes are multiples of this.
   private static let blockBytes = 4096
   private static let flushBytes = 4 << 20
+  /// `O_DIRECT`, which the C library's module has not: it depends on the processor.
+  #if arch(arm64)
+    private static let direct: Int32 = 0o200000
+  #else
+    private static let direct: Int32 = 0o40000
+  #endif
 
   private let descriptor: Int32
   private var isDirect = true
@@ -28,7 +34,7 @@ package struct TopicFile: ~Copyable {
   /// - Throws: `Errno`.
   package init(path: String) throws(Errno) {
     let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
-    var descriptor = open(path, flags | O_DIRECT, 0o644)
+    var descriptor = open(path, flags | Self.direct, 0o644)
     if descriptor < 0, errno == EINVAL {
       descriptor = open(path, flags, 0o644)
       isDirect = false
@@ -130,10 +136,3 @@ package struct Errno: Error {
   package let code = errno
   var text: String { String(cString: strerror(code)) }
 }
-
-/// Not in the C library's module: it depends on the processor.
-#if arch(arm64)
-  private let O_DIRECT: Int32 = 0o200000
-#else
-  private let O_DIRECT: Int32 = 0o40000
-#endif
