@@ -53,8 +53,10 @@ extension Bench {
     let counts = Lane<Int>(capacity: 16)
     let (bootstrap, partitions) = (broker.bootstrap, options.partitions)
     let failure = Shared<BenchmarkError?>(nil)
+    let readerSeconds = Shared(0.0)
     let began = monotonicSeconds()
     let cpuBefore = cpuSeconds()
+    let threadBefore = threadSeconds()
     let reader = try DedicatedThread("bench floor") {
       do {
         let client = try RawClient(bootstrap: bootstrap)
@@ -63,6 +65,7 @@ extension Bench {
       } catch {
         failure.write(error as? BenchmarkError ?? BenchmarkError("\(error)"))
       }
+      readerSeconds.write(threadSeconds())
       counts.finish()
     }
     defer {
@@ -71,7 +74,9 @@ extension Bench {
     }
     while let count = counts.take() { try producer.answer(count) }
     try producer.commit()
-    let run = FloorRun(seconds: monotonicSeconds() - began, cpuSeconds: cpuSeconds() - cpuBefore)
+    let run = FloorRun(
+      seconds: monotonicSeconds() - began, cpuSeconds: cpuSeconds() - cpuBefore,
+      ownSeconds: threadSeconds() - threadBefore + readerSeconds.read())
     if let error = failure.read() { throw error }
     return run
   }

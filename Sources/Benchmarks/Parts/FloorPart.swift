@@ -9,6 +9,8 @@ import LoadGenerator
 struct FloorRun {
   var seconds: Double
   var cpuSeconds: Double
+  /// Of the threads that are not librdkafka's.
+  var ownSeconds: Double
 }
 
 extension Bench {
@@ -17,12 +19,14 @@ extension Bench {
     let client = try RawClient(bootstrap: broker.bootstrap)
     let began = monotonicSeconds()
     let cpuBefore = cpuSeconds()
+    let threadBefore = threadSeconds()
     let count = try client.read(topic, partitions: options.partitions, records: records) { _ in true }
     let seconds = monotonicSeconds() - began
     guard count == records else {
       throw BenchmarkError("the raw consumer has read \(count) of \(records) records of \(topic)")
     }
-    return FloorRun(seconds: seconds, cpuSeconds: cpuSeconds() - cpuBefore)
+    return FloorRun(
+      seconds: seconds, cpuSeconds: cpuSeconds() - cpuBefore, ownSeconds: threadSeconds() - threadBefore)
   }
 }
 

@@ -54,6 +54,10 @@ extension Bench {
           "floor", "consumer that answers", "events/s", answering.map { count / $0.seconds },
           ratiosToFloor: zip(answering, floors).map { $1.seconds / $0.seconds }, note: note))
       add(Figure("floor", "consumer that answers, CPU", "us/event", answering.map { $0.cpuSeconds / count * 1e6 }))
+      add(
+        Figure(
+          "floor", "consumer that answers, CPU of own threads", "us/event",
+          answering.map { $0.ownSeconds / count * 1e6 }))
     }
     for (delivery, results) in zip(Self.deliveries, results) where !results.isEmpty {
       let rates = results.map { count / $0.seconds }
