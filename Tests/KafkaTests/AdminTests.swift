@@ -57,6 +57,8 @@ extension KafkaTests {
       #expect(results.map(\.name) == [compacted, wrong])
       #expect(results[0].error == nil)
       #expect(results[1].error?.reason.contains("nonsense") == true)
+      // Created is not yet known to every part of the broker.
+      try admin.waitForTopics([compacted], partitionCount: 5, timeoutMilliseconds: 10_000)
       #expect(try admin.topicMetadata([compacted], timeoutMilliseconds: 10_000).first?.partitionCount == 5)
       let again = try admin.createTopics([specifications[0]], timeoutMilliseconds: 30_000)
       #expect(again.first?.error?.code == .topicAlreadyExists)
