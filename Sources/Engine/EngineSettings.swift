@@ -46,7 +46,7 @@ public struct AlertPolicy: Sendable, Equatable {
 /// Everything a task shares read-only.
 public struct EngineSettings: Sendable {
   /// Raise it whenever the same input would give other output.
-  public static let engineVersion = 5
+  public static let engineVersion = 6
 
   public var rules: RuleSet
   /// Without one there are no `churn` and `lost` alerts; every customer is unarmed and gets `silent`.

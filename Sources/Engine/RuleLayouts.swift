@@ -188,7 +188,7 @@ extension EngineTask {
     for (position, value) in carried.enumerated() { record[tag: position] = value }
     let isOtherBasis = old.basis != 0 && old.basis != new.basis
     let cause: Cause = old.hasRules(of: new) ? .modelChange : .ruleChange
-    var next = transition(index, machine.affected(by: .all), at: now, cause: cause, late: false)
+    var next = transition(index, machine.all, at: now, cause: cause, late: false)
     if isOtherBasis {
       next = min(next, updateAlerts(index, before: record.totals, now: now, upTo: next, cause: .modelChange))
     }

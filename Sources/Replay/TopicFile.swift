@@ -8,10 +8,6 @@ import Glibc
 /// replay. A disk that is fast enough takes them as they are (`O_DIRECT`); others, and file systems that cannot, get them
 /// through the page cache.
 package struct TopicFile: ~Copyable {
-  /// What the disk must do to be written to directly: less, and the replay would wait for it.
-  private static let directBytesPerSecond = 500.0 * 1_048_576
-  /// Written before that is judged.
-  private static let judgedAfter = 64 << 20
   /// Lengths and addresses of direct writes are multiples of this.
   private static let blockBytes = 4096
   private static let flushBytes = 4 << 20
@@ -23,6 +19,10 @@ package struct TopicFile: ~Copyable {
   #endif
 
   private let descriptor: Int32
+  /// What the disk must do to be written to directly: less, and the replay would wait for it.
+  private let leastBytesPerSecond: Double
+  /// Written before that is judged.
+  private let judgedAfter: Int
   private var isDirect = true
   private var directBytes = 0
   private var directSeconds = 0.0
@@ -31,8 +31,15 @@ package struct TopicFile: ~Copyable {
   private var memory: UnsafeMutableRawBufferPointer
   private var count = 0
 
+  /// - Parameters:
+  ///   - leastBytesPerSecond: a disk that does less is written to through the page cache.
+  ///   - judgedAfter: so many bytes.
   /// - Throws: `Errno`.
-  package init(path: String) throws(Errno) {
+  package init(
+    path: String, leastBytesPerSecond: Double = 500 * 1_048_576, judgedAfter: Int = 64 << 20
+  ) throws(Errno) {
+    self.leastBytesPerSecond = leastBytesPerSecond
+    self.judgedAfter = judgedAfter
     let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
     var descriptor = open(path, flags | Self.direct, 0o644)
     if descriptor < 0, errno == EINVAL {
@@ -76,7 +83,8 @@ package struct TopicFile: ~Copyable {
       try writeDirectly(whole)
     }
     if !isDirect {
-      try write(0..<count)
+      var written = 0
+      try write(count, written: &written)
       behind.wrote(count, to: descriptor)
       count = 0
     }
@@ -92,17 +100,18 @@ package struct TopicFile: ~Copyable {
 
   private mutating func writeDirectly(_ bytes: Int) throws(Errno) {
     let began = Self.seconds
-    do { try write(0..<bytes) } catch {
-      // What the file system said yes to when the file was opened it may still not do. Nothing of it was written then.
+    var written = 0
+    do { try write(bytes, written: &written) } catch {
+      // What the file system said yes to when the file was opened it may still not do, or not from where a write has ended.
       guard error.code == EINVAL else { throw error }
-      return leaveDirect()
+      leaveDirect()
     }
     directSeconds += Self.seconds - began
-    directBytes += bytes
-    count -= bytes
+    directBytes += written
+    count -= written
     let base = memory.baseAddress.unsafelyUnwrapped
-    memmove(base, base + bytes, count)
-    if directBytes >= Self.judgedAfter, Double(directBytes) < directSeconds * Self.directBytesPerSecond {
+    memmove(base, base + written, count)
+    if directBytes >= judgedAfter, Double(directBytes) < directSeconds * leastBytesPerSecond {
       leaveDirect()
     }
   }
@@ -114,13 +123,14 @@ package struct TopicFile: ~Copyable {
     _ = fcntl(descriptor, F_SETFL, 0)
   }
 
-  private func write(_ range: Range<Int>) throws(Errno) {
-    var place = range.lowerBound
-    while place < range.upperBound {
-      let written = Glibc.write(descriptor, memory.baseAddress.unsafelyUnwrapped + place, range.upperBound - place)
-      if written < 0, errno == EINTR { continue }
-      if written < 0 { throw Errno() }
-      place += written
+  /// The first `bytes`.
+  /// - Parameter written: how many were, also when the rest could not be.
+  private func write(_ bytes: Int, written: inout Int) throws(Errno) {
+    while written < bytes {
+      let count = Glibc.write(descriptor, memory.baseAddress.unsafelyUnwrapped + written, bytes - written)
+      if count < 0, errno == EINTR { continue }
+      if count < 0 { throw Errno() }
+      written += count
     }
   }
 

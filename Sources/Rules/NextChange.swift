@@ -6,8 +6,9 @@ import Events
 
 extension RuleMachine {
   /// The earliest instant after `source.now` at which silence alone can flip any of `rules` away from its value now,
-  /// rounded up to a second; `.distantFuture` when it never does. Never later than the true flip. After
-  /// `RuleLimits.changeCandidates` instants without a flip it answers with the last of them: evaluate there and ask again.
+  /// rounded up to a second; `.distantFuture` when it never does. Never later than the true flip. Where one of the rules was
+  /// looked at for `RuleLimits.changeCandidates` instants and did not flip, it answers with the last of them: evaluate there and
+  /// ask again.
   /// - Parameter current: what `evaluate` has returned for a rule at `source.now`.
   @inlinable
   public func nextChange<S: FeatureSource>(
@@ -15,6 +16,7 @@ extension RuleMachine {
   ) -> Instant {
     for word in 0..<watching.words { watching.wanted[word] = 0 }
     for rule in rules {
+      watching.tried[rule] = 0
       let mask = watching.mask(of: rule, current(rule))
       for word in 0..<watching.words { watching.wanted[word] |= mask[word] }
     }
@@ -25,7 +27,7 @@ extension RuleMachine {
       earliest = min(earliest, due[index])
     }
     var now = source.now
-    var tried = 0
+    var isTired = false
     while earliest != .distantFuture {
       // A source that does not move on is moved on: the loop ends whatever it answers.
       let candidate = max(earliest, now + TimeSpan(microseconds: 1)).roundedUpToSecond
@@ -38,9 +40,10 @@ extension RuleMachine {
         let value = current(rule)
         guard watching.isReady(watching.mask(of: rule, value)) else { continue }
         if view.run(from: view.start(of: rule, value), then, memory, &known) != value { return candidate }
+        watching.tried[rule] += 1
+        if watching.tried[rule] >= RuleLimits.changeCandidates { isTired = true }
       }
-      tried += 1
-      if tried >= RuleLimits.changeCandidates { return candidate }
+      if isTired { return candidate }
       earliest = .distantFuture
       watching.forEachWanted { index in
         // What lies ahead of the candidate stays as it was: nothing happens in between.

@@ -194,6 +194,13 @@ public struct RuleMachine: ~Copyable {
     view.run(from: view.start(of: index, current), source, memory, &known)
   }
 
+  /// All rules, also those that read nothing.
+  public var all: RuleSelection {
+    var all = RuleSelection()
+    for index in 0..<count { all.insert(index) }
+    return all
+  }
+
   /// See `RuleSet.affected`.
   @inlinable
   public func affected(by groups: FeatureGroups) -> RuleSelection {

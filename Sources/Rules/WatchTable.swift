@@ -16,6 +16,8 @@ struct WatchTable: ~Copyable {
   /// Masks.
   @usableFromInline let wanted: UnsafeMutablePointer<UInt64>
   @usableFromInline let ready: UnsafeMutablePointer<UInt64>
+  /// By rule: at how many instants it was looked at in vain.
+  @usableFromInline let tried: UnsafeMutablePointer<Int>
   /// By watch.
   @usableFromInline let due: UnsafeMutablePointer<Instant>
 
@@ -36,6 +38,8 @@ struct WatchTable: ~Copyable {
     wanted.initialize(repeating: 0, count: words)
     ready = .allocate(capacity: max(1, words))
     ready.initialize(repeating: 0, count: words)
+    tried = .allocate(capacity: max(1, program.entries.count))
+    tried.initialize(repeating: 0, count: program.entries.count)
     masks = .allocate(capacity: max(1, 2 * words * program.entries.count))
     masks.initialize(repeating: 0, count: 2 * words * program.entries.count)
     for (rule, entry) in program.entries.enumerated() {
@@ -51,6 +55,7 @@ struct WatchTable: ~Copyable {
   deinit {
     watches.deallocate()
     due.deallocate()
+    tried.deallocate()
     wanted.deallocate()
     ready.deallocate()
     masks.deallocate()

@@ -63,6 +63,24 @@ struct RuleChangeTests {
     try steps.advance(to: "2026-01-07T00:00:00Z", says: [])
   }
 
+  /// No part of a record is read by it, and none was touched.
+  @Test func aRuleThatReadsNothingReachesThoseWhoAreKnown() throws {
+    let steps = Steps(try TestSettings.make(rules: Self.rules("- { name: seen, layer: basic, when: \"true\" }")))
+    let day = "@2026-01-01T00:00:00.000Z"
+    try steps.apply(event(.pageView, "2026-01-01T00:00:00Z"), says: ["c seen set true \(day) event"])
+    try steps.advance(to: "2026-01-02T00:00:00Z", says: [])
+    try steps.restart(
+      reload(
+        Self.rules(
+          revision: 2,
+          """
+          - { name: seen, layer: basic, when: "true" }
+          - { name: all, layer: basic, cases: { one: "false", two: "true" } }
+          """)))
+    try steps.advance(
+      to: "2026-01-02T00:00:00Z", says: ["c all set two @2026-01-02T00:00:00.000Z rule_change"])
+  }
+
   @Test func casesAreCarriedOverByName() throws {
     func cases(_ revision: Int, _ cases: String) -> String {
       Self.rules(revision: revision, "- { name: size, layer: value, cases: { \(cases) } }")

@@ -17,6 +17,7 @@ struct UnknownCustomerTests {
       - { name: buyer, layer: value, when: orders.count >= 1 }
       - { name: cartless, layer: behaviour, when: cart.items = 0 }
       - { name: looker, layer: behaviour, when: "events.count(page_view, 7d) >= 1" }
+      - { name: always, layer: basic, when: "true" }
       - { name: still, layer: behaviour, when: events.total(30d) < 2, until: events.total(30d) >= 3 }
     """
 
@@ -27,7 +28,7 @@ struct UnknownCustomerTests {
       event(.pageView, "2024-01-01T00:00:00Z"),
       says: [
         "c prospect set true \(first)", "c ageless set true \(first)", "c cartless set true \(first)",
-        "c looker set true \(first)", "c still set true \(first)",
+        "c looker set true \(first)", "c always set true \(first)", "c still set true \(first)",
       ])
     try steps.advance(
       to: "2024-01-04T00:00:00Z", says: ["c quiet set true @2024-01-04T00:00:00.000Z time"])
@@ -40,7 +41,7 @@ struct UnknownCustomerTests {
       order(.orderPaid, "o", "2024-01-01T00:00:00Z", amount: 100),
       says: [
         "c ageless set true \(first)", "c buyer set true \(first)", "c cartless set true \(first)",
-        "c still set true \(first)",
+        "c always set true \(first)", "c still set true \(first)",
       ])
   }
 }

@@ -77,8 +77,6 @@ import Testing
   static func compareAll<S: FeatureSource>(_ rules: RuleSet, _ shopper: S, _ context: String) {
     let machine = RuleMachine(rules)
     let values = (0..<rules.count).map { rules.evaluate($0, source: shopper, current: 0) }
-    var all = RuleSelection()
-    for index in 0..<rules.count { all.insert(index) }
     func flips(_ index: Int, at instant: Instant) -> Bool {
       rules.evaluate(index, source: shopper.at(instant), current: values[index]) != values[index]
     }
@@ -98,7 +96,7 @@ import Testing
       one.insert(index)
       return firstFlip(of: one)
     }
-    #expect(firstFlip(of: all) == alone.min(), "\(context)")
+    #expect(firstFlip(of: machine.all) == alone.min(), "\(context)")
   }
 
   /// More instants than a word of a mask has bits, some shared, some not: each is the first to come for some customer.
@@ -110,13 +108,11 @@ import Testing
     }
     let rules = try RuleSet(text: text, file: "r", exponent: 2)
     let machine = RuleMachine(rules)
-    var all = RuleSelection()
-    for index in 0..<rules.count { all.insert(index) }
     var shopper = Shopper()
     shopper.orders = [Shopper.Order(paid: 1_000_000, amount: 1, discounted: false)]
     for days in 0..<150 {
       shopper.now = Instant(seconds: 1_000_000 + Int64(days) * 86_400)
-      let next = machine.nextChange(of: all, source: shopper) {
+      let next = machine.nextChange(of: machine.all, source: shopper) {
         rules.evaluate($0, source: shopper, current: 0)
       }
       #expect(next == shopper.now + .days(1), "after \(days) days")
@@ -170,6 +166,26 @@ import Testing
     let check = rules.nextChange(0, source: shopper, current: 0)
     #expect(check == shopper.now + .days(Int64(RuleLimits.changeCandidates)))
     #expect(rules.evaluate(0, source: shopper.at(check), current: 0) == 0)
+  }
+
+  /// Rules that are looked at in vain, at instants of their own, do not cut each other's search short.
+  @Test func rulesTireAlone() throws {
+    let text = """
+      version: 1
+      tags:
+        - { name: last, layer: value, when: orders.days_since_last * 2 > 1000 }
+        - { name: first, layer: value, when: orders.days_since_first * 2 > 1000 }
+      """
+    let rules = try RuleSet(text: text, file: "r", exponent: 2)
+    let machine = RuleMachine(rules)
+    var shopper = Shopper()
+    shopper.now = Instant(seconds: 86_400)
+    shopper.orders = [
+      Shopper.Order(paid: 30_000, amount: 1, discounted: false),
+      Shopper.Order(paid: 60_000, amount: 1, discounted: false),
+    ]
+    let check = machine.nextChange(of: machine.all, source: shopper) { _ in 0 }
+    #expect(check == Instant(seconds: 30_000) + .days(Int64(RuleLimits.changeCandidates)))
   }
 
   /// A solver may answer a hair too early; the flip is then found at the second where it is true.

@@ -37,6 +37,13 @@ func cpuSeconds() -> Double {
   return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
+/// The most memory that this process has had.
+func ownPeakBytes() -> Double {
+  var use = rusage()
+  getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &use)
+  return Double(use.ru_maxrss) * 1024
+}
+
 /// CPU seconds of this thread.
 func threadSeconds() -> Double {
   var time = timespec()
