@@ -18,7 +18,11 @@ struct RunCommand: ParsableCommand {
   @Option(name: .shortAndLong, help: "The configuration file.")
   var config: String
 
-  @Flag(help: "Stop when every assigned partition was read to its end, and commit. For backfills and tests.")
+  @Flag(
+    help: """
+      Stop when every assigned partition was read to its end, and commit. For backfills and tests. The partitions of a member \
+      that was killed are assigned only when its session.timeout.ms is over: start it again then.
+      """)
   var stopAtEnd = false
 
   @Option(help: "With --stop-at-end and `clock: event`: where every clock ends, RFC 3339 (2026-03-01T00:00:00Z).")
