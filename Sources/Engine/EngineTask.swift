@@ -82,7 +82,7 @@ public struct EngineTask: ~Copyable {
     context = EngineContext(settings)
     borrowedContext = Unmanaged.passUnretained(context)
     borrowedRecords = Unmanaged.passUnretained(context.records)
-    machine = RuleMachine(settings.rules)
+    let machine = RuleMachine(settings.rules)
     table = CustomerTable(seed: seed)
     stubSeed = seed
     symbols = .allocate(capacity: 1)
@@ -91,7 +91,8 @@ public struct EngineTask: ~Copyable {
       context: context.records, symbols: UnsafePointer(symbols), known: orderSums)
     ruleLayouts = RuleLayouts(current: settings)
     isLive = settings.clockMode == .event
-    rulesOfUnknown = Self.rulesOfUnknown(context, sources: viewSources, tagCount: machine.count)
+    rulesOfUnknown = Self.rulesOfUnknown(machine, context, sources: viewSources)
+    self.machine = machine
   }
 
   deinit {

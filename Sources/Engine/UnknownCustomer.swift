@@ -11,11 +11,11 @@ extension EngineTask {
   /// Such a record says the same at any instant, but for how long the customer has been known; and that, every event
   /// touches.
   static func rulesOfUnknown(
-    _ context: EngineContext, sources: CustomerView.Sources, tagCount: Int
+    _ machine: borrowing RuleMachine, _ context: EngineContext, sources: CustomerView.Sources
   ) -> RuleSelection {
     var table = CustomerTable(seed: 0)
     let (index, _) = [UInt8](repeating: 0, count: 1).withUnsafeBytes {
-      table.findOrInsert($0, hash: table.hash(of: $0), tagCount: tagCount)
+      table.findOrInsert($0, hash: table.hash(of: $0), tagCount: machine.count)
     }
     let now = Instant(microseconds: 0)
     let record = table.record(index)
@@ -24,7 +24,6 @@ extension EngineTask {
     sources.forgetSums()
     let view = EngineView(
       customer: CustomerView(record: record, now: now, sources: sources), context: Unmanaged.passUnretained(context))
-    let machine = RuleMachine(context.settings.rules)
     var selection = RuleSelection()
     for number in 0..<machine.count {
       var rule = RuleSelection()

@@ -47,7 +47,7 @@ extension RuleMachine {
       earliest = .distantFuture
       watching.forEachWanted { index in
         // What lies ahead of the candidate stays as it was: nothing happens in between.
-        if due[index] <= candidate { due[index] = view.nextAgain(watching.watches[index], then, limit: .distantFuture) }
+        if due[index] <= candidate { due[index] = view.nextAgain(watching.watches[index], then) }
         earliest = min(earliest, due[index])
       }
     }
@@ -59,8 +59,8 @@ extension ProgramView {
   /// `next` once the watch was due at `source.now`. A crossing whose solution fell short by the rounding of its
   /// arithmetic is not over: it is looked at again a second later.
   @inlinable
-  func nextAgain<S: FeatureSource>(_ watch: Watch, _ source: S, limit: Instant) -> Instant {
-    let instant = next(watch, source, limit: limit)
+  func nextAgain<S: FeatureSource>(_ watch: Watch, _ source: S) -> Instant {
+    let instant = next(watch, source, limit: .distantFuture)
     guard instant == .distantFuture, watch.kind == .crossing else { return instant }
     let reached = !(source.number(features[Int(watch.feature)]) < Double(bitPattern: watch.bits))
     return reached ? .distantFuture : source.now + .seconds(1)

@@ -20,14 +20,6 @@ struct LineEndTests {
     return options
   }
 
-  private func settings() throws -> EngineSettings {
-    let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent().appendingPathComponent("config/tags.yaml")
-    let rules = try RuleSet(text: String(contentsOf: file, encoding: .utf8), file: "tags.yaml", exponent: 2)
-    let churn = try ChurnModel(parameters: ChurnModelPreset.cdnow.parameters, horizon: .days(180), version: "test")
-    return EngineSettings(rules: rules, churn: churn, calendar: try ZonedCalendar(identifier: "Asia/Shanghai"))
-  }
-
   /// Mostly no events: their dead letters say what was taken for a line.
   private func line(_ random: inout Seeded) -> String {
     switch random.index(8) {
@@ -61,7 +53,7 @@ struct LineEndTests {
       try Data(bytes).write(to: URL(fileURLWithPath: path))
       inputs.append(path)
     }
-    let settings = try settings()
+    let settings = try defaultSettings()
     let wanted = PlainReplay(lines, try options(inputs, ""), settings)
     for batchLines in [1, 2, 5, 64, 1024] {
       var options = try options(inputs, scratch.path("out\(batchLines)"))
@@ -88,11 +80,11 @@ struct LineEndTests {
       try bytes.write(to: URL(fileURLWithPath: path))
       let options = try options([path], scratch.path("out\(count)"))
       if isRead {
-        let summary = try Replay.run(options, settings: settings())
+        let summary = try Replay.run(options, settings: defaultSettings())
         #expect(summary.read == 3)
         #expect(summary.rejectedBy == [.recordTooLarge: 1])
       } else {
-        let error = #expect(throws: InputFileError.self) { try Replay.run(options, settings: settings()) }
+        let error = #expect(throws: InputFileError.self) { try Replay.run(options, settings: defaultSettings()) }
         #expect(error?.description.contains("more than 64 MiB") == true)
       }
       try FileManager.default.removeItem(atPath: path)

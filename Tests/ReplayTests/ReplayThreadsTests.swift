@@ -12,7 +12,8 @@ import Replay
 import Rules
 import Testing
 
-private func settings() throws -> EngineSettings {
+/// The default rules, the preset model and a zone with an offset.
+func defaultSettings() throws -> EngineSettings {
   let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().appendingPathComponent("config/tags.yaml")
   let rules = try RuleSet(text: String(contentsOf: file, encoding: .utf8), file: "tags.yaml", exponent: 2)
@@ -42,7 +43,7 @@ struct ReplayThreadsTests {
       try scratch.write(random.chance(0.5) ? "a.ndjson" : "a.gz", input.lines[..<cut]),
       try scratch.write(random.chance(0.5) ? "b.ndjson" : "b.gz", input.lines[cut...]),
     ]
-    var settings = try settings()
+    var settings = try defaultSettings()
     settings.retention = .days(random.pick([400, 450, 1095]))
     if random.chance(0.2) { settings.records.maxSymbols = 4 + random.index(12) }
     var plain = try options(inputs, "")
@@ -85,7 +86,7 @@ struct ReplayThreadsTests {
     options.threads = 3
     options.batchLines = 16
     var seen: [Int] = []
-    let summary = try Replay.run(options, settings: settings()) { seen.append($0.lines) }
+    let summary = try Replay.run(options, settings: defaultSettings()) { seen.append($0.lines) }
     #expect(seen == seen.sorted())
     #expect(seen.last == summary.read && summary.read == input.lines.count { !$0.isEmpty })
   }
@@ -95,7 +96,7 @@ struct ReplayThreadsTests {
     var random = Seeded(2)
     let scratch = try Scratch()
     let input = ReplayInput(random: &random)
-    var settings = try settings()
+    var settings = try defaultSettings()
     settings.records.maxSymbols = 6
     var options = try options([scratch.write("a.ndjson", input.lines)], scratch.path("out"))
     options.threads = 3
@@ -132,7 +133,7 @@ struct ReplayThreadsTests {
     try FileManager.default.createSymbolicLink(
       atPath: scratch.path("out/dead-letters.ndjson.partial"), withDestinationPath: "/dev/full")
     let full = options
-    let error = #expect(throws: OutputError.self) { try Replay.run(full, settings: settings()) }
+    let error = #expect(throws: OutputError.self) { try Replay.run(full, settings: defaultSettings()) }
     #expect(error?.description.contains("dead-letters.ndjson") == true)
     #expect(!FileManager.default.fileExists(atPath: scratch.path("out/tag-changes.ndjson")))
   }
@@ -146,7 +147,7 @@ struct ReplayThreadsTests {
     try FileManager.default.createSymbolicLink(
       atPath: scratch.path("out/dead-letters.ndjson.partial"), withDestinationPath: "/dev/full")
     let full = options
-    #expect(throws: OutputError.self) { try Replay.run(full, settings: settings()) }
+    #expect(throws: OutputError.self) { try Replay.run(full, settings: defaultSettings()) }
   }
 
   @Test(arguments: [1, 2, 7]) func anInputThatCannotBeReadEndsIt(threads: Int) throws {
@@ -158,7 +159,7 @@ struct ReplayThreadsTests {
     options.threads = threads
     options.batchLines = 10
     let missing = options
-    let error = #expect(throws: InputFileError.self) { try Replay.run(missing, settings: settings()) }
+    let error = #expect(throws: InputFileError.self) { try Replay.run(missing, settings: defaultSettings()) }
     #expect(error?.description.contains("none.ndjson") == true)
     for (_, file) in fileNames { #expect(!FileManager.default.fileExists(atPath: scratch.path("out/\(file)"))) }
   }
